@@ -1,0 +1,42 @@
+# One library per folder of src/, in order of dependence: each may use the ones before it.
+# tools/check_layers.py reads this very list, so it is written once.
+set(PARE_FOLDERS
+  base tensor ops weights io store text model infer compress train track measure eval stages pipeline cli)
+
+add_library(pare_warnings INTERFACE)
+target_compile_options(pare_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+
+# What every folder may use. Objects are compiled for the lowest supported CPU; faster code is chosen at
+# run time by Highway, so no -march beyond this one may appear anywhere.
+add_library(pare_common INTERFACE)
+target_include_directories(pare_common INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_link_libraries(pare_common INTERFACE
+  OpenMP::OpenMP_CXX Threads::Threads OpenSSL::Crypto SQLite::SQLite3 fmt::fmt spdlog::spdlog_header_only
+  nlohmann_json::nlohmann_json yaml-cpp CLI11::CLI11 Eigen3::Eigen PkgConfig::hwy)
+# -ffp-contract=off: a fused multiply-add is written where it is meant, so bits do not depend on the optimiser.
+target_compile_options(pare_common INTERFACE -ffp-contract=off)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(pare_common INTERFACE -march=x86-64-v2)
+endif()
+target_compile_definitions(pare_common INTERFACE
+  HWY_WANT_AVX3_DL PARE_VERSION="${PROJECT_VERSION}")
+
+set(below pare_common)
+foreach(folder IN LISTS PARE_FOLDERS)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp)
+  if(NOT sources)
+    add_library(pare_${folder} INTERFACE)
+    target_link_libraries(pare_${folder} INTERFACE ${below})
+  elseif(folder STREQUAL "stages")
+    # Stages register themselves: an object library, or the linker would drop them.
+    add_library(pare_stages_objects OBJECT ${sources})
+    target_link_libraries(pare_stages_objects PUBLIC ${below} PRIVATE pare_warnings)
+    add_library(pare_stages INTERFACE)
+    target_link_libraries(pare_stages INTERFACE ${below} pare_stages_objects)
+    target_sources(pare_stages INTERFACE $<TARGET_OBJECTS:pare_stages_objects>)
+  else()
+    add_library(pare_${folder} STATIC ${sources})
+    target_link_libraries(pare_${folder} PUBLIC ${below} PRIVATE pare_warnings)
+  endif()
+  set(below pare_${folder})
+endforeach()
