@@ -1,0 +1,90 @@
+#include "base/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "base/log.h"
+
+namespace pare {
+namespace {
+
+constexpr double kRedrawS = 0.1;
+constexpr i64 kBarColumns = 24;
+
+i64 terminal_columns() {
+  struct winsize size {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+std::string duration_text(double seconds) {
+  const i64 s = static_cast<i64>(seconds + 0.5);
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+}
+
+}  // namespace
+
+std::string progress_line(
+    const std::string& label, i64 done, i64 total, double elapsed_s, const std::string& note, i64 width) {
+  const double rate = elapsed_s > 0 ? static_cast<double>(done) / elapsed_s : 0;
+  std::string line = label;
+  if (total > 0) {
+    const i64 filled = std::clamp<i64>(kBarColumns * done / total, 0, kBarColumns);
+    line += fmt::format(" [{:#<{}}{:-<{}}] {}/{}", "", filled, "", kBarColumns - filled, done, total);
+  } else {
+    line += fmt::format(" {}", done);
+  }
+  if (rate > 0) line += rate < 1 ? fmt::format(" {:.1f}s each", 1 / rate) : fmt::format(" {:.1f}/s", rate);
+  if (rate > 0 && total > done)
+    line += fmt::format(" {} left", duration_text(static_cast<double>(total - done) / rate));
+  if (!note.empty()) line += " " + note;
+  // Cut between code points: a byte 10xxxxxx goes on with the one before it.
+  i64 columns = 0;
+  for (std::size_t i = 0; i < line.size(); ++i)
+    if ((static_cast<u8>(line[i]) & 0xC0) != 0x80 && ++columns > width) return line.substr(0, i);
+  return line;
+}
+
+Progress::Progress(std::string label, i64 total, const Clock& clock)
+    : label_(std::move(label)),
+      total_(total),
+      watch_(clock),
+      shown_(::isatty(STDERR_FILENO) != 0 && log_level() != LogLevel::off) {
+  draw();
+}
+
+Progress::~Progress() { finish(); }
+
+void Progress::advance(i64 n, std::string note) {
+  done_ += n;
+  if (!note.empty()) note_ = std::move(note);
+  draw();
+}
+
+void Progress::finish() {
+  if (!shown_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  set_open_line(false);
+  shown_ = false;
+}
+
+void Progress::draw() {
+  const double now_s = watch_.elapsed_s();
+  if (!shown_ || (last_draw_s_ >= 0 && now_s - last_draw_s_ < kRedrawS && done_ != total_)) return;
+  last_draw_s_ = now_s;
+  // One column stays free: some terminals wrap when the last one is written.
+  const std::string line = progress_line(label_, done_, total_, now_s, note_, terminal_columns() - 1);
+  std::fprintf(stderr, "\r%s\033[K", line.c_str());
+  std::fflush(stderr);
+  set_open_line(true);
+}
+
+}  // namespace pare

@@ -1,0 +1,40 @@
+// A progress bar on stderr, when stderr is a terminal; silent otherwise and when the log is off.
+#pragma once
+#include <string>
+
+#include "base/clock.h"
+#include "base/types.h"
+
+namespace pare {
+
+/// "gptq [#####---------] 12/40 blocks 3.1/s 9s left": what the bar shows, cut to `width` columns.
+/// `total` 0 means unknown: no bar and no time left.
+std::string progress_line(
+    const std::string& label, i64 done, i64 total, double elapsed_s, const std::string& note, i64 width);
+
+/// One bar, driven by one thread. Redraws at most ten times a second. Ends with finish() or its destruction.
+class Progress {
+ public:
+  /// `total` 0 means unknown.
+  Progress(std::string label, i64 total, const Clock& clock = steady_clock());
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// `n` more are done; `note` (when not empty) is shown from now on.
+  void advance(i64 n = 1, std::string note = "");
+  /// Wipes the bar; further calls do nothing.
+  void finish();
+  i64 done() const { return done_; }
+
+ private:
+  void draw();
+
+  std::string label_, note_;
+  i64 total_, done_ = 0;
+  Stopwatch watch_;
+  double last_draw_s_ = -1;
+  bool shown_;
+};
+
+}  // namespace pare
