@@ -1,6 +1,5 @@
 #include "base/isa.h"
 
-#include <fmt/ranges.h>
 #include <hwy/targets.h>
 
 #include <cstdlib>
@@ -47,8 +46,9 @@ void force(std::string_view name, std::string_view where) {
     allowed |= tier.targets;
     if (name == tier.name && has(tier)) return hwy::DisableTargets(~allowed);
   }
-  throw user_error(
-      "{}: found \"{}\", expected a tier of this CPU: {}", where, name, fmt::join(supported_isas(), ", "));
+  std::string names;
+  for (const std::string& tier : supported_isas()) names += (names.empty() ? "" : ", ") + tier;
+  throw user_error("{}: found \"{}\", expected a tier of this CPU: {}", where, name, names);
 }
 
 }  // namespace
