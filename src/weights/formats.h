@@ -1,0 +1,16 @@
+// The packed formats of this folder, one line each; only weight.cpp includes it.
+//
+// pare_weights is a static library, from which a linker drops an object that nothing refers to: so a format
+// is referred to here instead of registering itself. Folders above add theirs with add_weight_format().
+#pragma once
+#include "weights/weight.h"
+
+namespace pare {
+
+WeightFormatInfo dense_weight_format();
+
+inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
+    dense_weight_format,
+};
+
+}  // namespace pare
