@@ -14,7 +14,8 @@ namespace pare {
 std::string read_file(const std::filesystem::path& file);
 
 /// Writes to a temporary file beside `file`, syncs it, renames it, syncs the folder: after a crash the file
-/// holds either the old bytes or the new ones. Throws a job error (disk full, read-only, …) and leaves nothing.
+/// holds either the old bytes or the new ones. Throws a job error (disk full, read-only, …) and leaves
+/// nothing.
 void write_file_atomic(const std::filesystem::path& file, std::string_view bytes);
 
 /// Syncs a file or folder to the disk. Throws a job error.

@@ -35,7 +35,8 @@ double Rng::uniform() {
 
 i64 Rng::below(i64 n) {
   const u64 range = static_cast<u64>(n);
-  const u64 limit = ~u64{0} - (~u64{0} % range + 1) % range;  // the largest value that keeps all classes equal
+  // The largest value that keeps all classes equal.
+  const u64 limit = ~u64{0} - (~u64{0} % range + 1) % range;
   for (;;) {
     const u64 high = next_u32(), low = next_u32();
     const u64 value = (high << 32) | low;

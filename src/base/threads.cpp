@@ -58,8 +58,9 @@ void parallel_rows(i64 n, i64 grain, const std::function<void(i64, i64)>& body) 
     if (n > 0) body(0, n);
     return;
   }
+  const int team = static_cast<int>(pieces);
   FirstError error;
-#pragma omp parallel num_threads(static_cast<int>(pieces))
+#pragma omp parallel num_threads(team)
   {
     const i64 id = omp_get_thread_num(), count = omp_get_num_threads();
     const i64 begin = n * id / count, end = n * (id + 1) / count;
