@@ -1,0 +1,54 @@
+// The shape and options of a decoder-only model, read from a Hugging Face config.json of any spelling.
+//
+// One model definition covers every family; a family is one function in config_families.cpp that maps names
+// and defaults to these fields. What a family's file asks for and this program does not do is refused by name.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/types.h"
+
+namespace pare {
+
+enum class Norm { rms, layer };
+enum class Mlp { gated_silu, gelu_tanh };
+
+struct Rope {
+  std::string type = "default";  // default, linear, llama3, yarn
+  double theta = 10000;
+  std::vector<float> inv_freq;  // (rotary_dim/2), after scaling
+  float attention_scaling = 1;  // factor on cos and sin
+};
+
+struct Config {
+  std::string family;  // model_type: llama, mistral, qwen2, qwen3, phi
+  i64 D = 0, L = 0, V = 0, H = 0, K = 0, E = 0, F = 0;
+  i64 max_positions = 0;
+  Norm norm = Norm::rms;
+  Mlp mlp = Mlp::gated_silu;
+  float norm_eps = 1e-6f;
+  bool qkv_bias = false, o_bias = false, mlp_bias = false, head_bias = false;
+  bool qk_norm = false;
+  bool parallel_block = false;  // y = x + attention(n(x)) + mlp(n(x)), one norm
+  bool tied = false;
+  std::vector<i64> window;  // per layer, 0 = full attention
+  Rope rope;
+  std::optional<i32> bos;
+  std::vector<i32> eos;
+  json raw;  // the whole file, so that unknown keys survive a rewrite
+
+  /// Parameters of a dense model, tied head counted once.
+  i64 parameters() const;
+};
+
+/// Throws a user error naming `where` and the key: missing, of the wrong type, out of range, contradictory, or
+/// asking for something this program does not do.
+Config parse_config(const json& raw, const std::string& where);
+
+/// Reads config.json of a model directory, and eos/bos from generation_config.json when it states them.
+Config read_config(const std::filesystem::path& dir);
+
+}  // namespace pare

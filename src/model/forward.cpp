@@ -1,0 +1,163 @@
+#include "model/forward.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/threads.h"
+#include "ops/activations.h"
+#include "ops/layernorm.h"
+#include "ops/rmsnorm.h"
+#include "ops/rope.h"
+#include "weights/linear.h"
+
+namespace pare {
+
+void reuse(Tensor& t, const Shape& shape) {
+  if (t.defined() && t.shape() == shape) return;
+  t = Tensor::empty(shape);
+}
+
+Batch pack_sequences(const std::vector<std::vector<i32>>& sequences) {
+  i64 N = 0;
+  for (const auto& s : sequences) N += static_cast<i64>(s.size());
+  Batch batch{Tensor::empty({N}, DType::i32), Tensor::empty({N}, DType::i32), {}};
+  i64 row = 0;
+  for (const auto& s : sequences) {
+    const i64 T = static_cast<i64>(s.size());
+    batch.sequences.push_back({row, T, nullptr});
+    for (i64 t = 0; t < T; ++t, ++row) {
+      batch.ids.data<i32>()[row] = s[static_cast<std::size_t>(t)];
+      batch.pos.data<i32>()[row] = static_cast<i32>(t);
+    }
+  }
+  return batch;
+}
+
+namespace {
+
+void embed(const Model& model, const Tensor& ids, Tensor& x) {
+  const i64 N = ids.dim(0), V = model.config.V, D = model.config.D;
+  const i32* id = ids.data<i32>();
+  for (i64 n = 0; n < N; ++n)
+    if (id[n] < 0 || id[n] >= V)
+      throw user_error("token {} of the input is id {}, expected 0 to {} (the model's vocabulary)", n, id[n], V - 1);
+  float* out = x.f32();
+  parallel_rows(N, 64, [&](i64 begin, i64 end) {
+    for (i64 n = begin; n < end; ++n) model.params.embed.format().decode(id[n], id[n] + 1, 0, D, out + n * D, D);
+  });
+}
+
+void norm(const Config& c, const Tensor& x, const Tensor& w, const Tensor& b, Tensor& y, Tensor& m, Tensor& r) {
+  if (c.norm == Norm::layer) return layernorm(x, w, b, c.norm_eps, y, m, r);
+  rmsnorm(x, w, c.norm_eps, y, r);
+}
+
+/// Where the keys and values of each sequence lie: its own rows of k and v, or its cache, after appending to it.
+std::vector<AttentionSeq> key_runs(const Batch& batch, i64 layer, i64 width, const Tensor& k, const Tensor& v) {
+  std::vector<AttentionSeq> runs;
+  for (const Batch::Sequence& s : batch.sequences) {
+    AttentionSeq run{s.row, s.rows, s.rows, {}, {}, s.rows};
+    const float *k_rows = k.f32() + s.row * width, *v_rows = v.f32() + s.row * width;
+    if (s.cache) {
+      s.cache->append(layer, k_rows, v_rows, s.rows);
+      run.keys = s.cache->tokens() + s.rows;
+      s.cache->blocks(layer, run);
+    } else {
+      run.k_blocks = {k_rows};
+      run.v_blocks = {v_rows};
+    }
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+}  // namespace
+
+void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out) {
+  const Config& c = model.config;
+  const LayerParams& p = model.params.layers[static_cast<std::size_t>(layer)];
+  const i64 N = batch.rows();
+  for (Tensor* t : {&s.a, &s.x_mid}) reuse(*t, {N, c.D});
+  for (Tensor* t : {&s.m_att, &s.r_att, &s.m_mlp, &s.r_mlp}) reuse(*t, {N});
+  for (Tensor* t : {&s.q, &s.o}) reuse(*t, {N, c.H * c.E});
+  for (Tensor* t : {&s.k, &s.v}) reuse(*t, {N, c.K * c.E});
+  for (Tensor* t : {&s.u, &s.h}) reuse(*t, {N, c.F});
+  reuse(s.lse, {N, c.H});
+
+  // ---- attention ----
+  norm(c, s.x_in, p.norm_att, p.norm_att_b, s.a, s.m_att, s.r_att);  // a (N,D)
+  linear(s.a, p.wq, p.bq, s.q);                                      // q (N,H,E)
+  linear(s.a, p.wk, p.bk, s.k);                                      // k (N,K,E)
+  linear(s.a, p.wv, p.bv, s.v);                                      // v (N,K,E)
+  if (c.qk_norm) {
+    std::swap(s.q, s.q_raw), std::swap(s.k, s.k_raw);
+    reuse(s.q, {N, c.H * c.E}), reuse(s.k, {N, c.K * c.E});
+    reuse(s.r_q, {N * c.H}), reuse(s.r_k, {N * c.K});
+    Tensor q = s.q.reshaped({N * c.H, c.E}), k = s.k.reshaped({N * c.K, c.E});
+    rmsnorm(s.q_raw.reshaped({N * c.H, c.E}), p.norm_q, c.norm_eps, q, s.r_q);
+    rmsnorm(s.k_raw.reshaped({N * c.K, c.E}), p.norm_k, c.norm_eps, k, s.r_k);
+  }
+  const Tensor inv_freq = Tensor::of({static_cast<i64>(c.rope.inv_freq.size())}, c.rope.inv_freq);
+  rope(s.q, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
+  rope(s.k, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
+  const AttentionShape shape = attention_shape(c, layer);
+  attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
+  std::memcpy(s.x_mid.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));
+  linear_add(s.o, p.wo, p.bo, s.x_mid);                              // x_mid = x + o·woᵀ
+
+  // ---- feed-forward ----
+  const Tensor* b = &s.a;  // a parallel block feeds both halves from one norm
+  if (!c.parallel_block) {
+    reuse(s.b, {N, c.D});
+    norm(c, s.x_mid, p.norm_mlp, p.norm_mlp_b, s.b, s.m_mlp, s.r_mlp);  // b (N,D)
+    b = &s.b;
+  }
+  linear(*b, p.w_up, p.b_up, s.u);                                   // u (N,F)
+  if (c.mlp == Mlp::gated_silu) {
+    reuse(s.g, {N, c.F});
+    linear(*b, p.w_gate, p.b_gate, s.g);                             // g (N,F)
+    silu_mul(s.g, s.u, s.h);                                         // h = silu(g) · u
+  } else {
+    gelu_tanh(s.u, s.h);
+  }
+  std::memcpy(x_out.raw(), s.x_mid.raw(), static_cast<std::size_t>(s.x_mid.bytes()));
+  linear_add(s.h, p.w_down, p.b_down, x_out);                        // x_out = x_mid + h·w_downᵀ
+}
+
+void forward(const Model& model, const Batch& batch, Acts& acts) {
+  const Config& c = model.config;
+  const i64 N = batch.rows(), L = c.L;
+  const bool keep_all = acts.keep == Keep::everything;
+  acts.layers.resize(static_cast<std::size_t>(keep_all ? L : 1));
+  acts.inputs.resize(acts.keep == Keep::layer_inputs ? static_cast<std::size_t>(L) : 0);
+  for (LayerActs& s : acts.layers) reuse(s.x_in, {N, c.D});
+  for (Tensor* t : {&acts.x, &acts.out}) reuse(*t, {N, c.D});
+  for (Tensor* t : {&acts.m_out, &acts.r_out}) reuse(*t, {N});
+
+  embed(model, batch.ids, acts.layers[0].x_in);
+  for (i64 l = 0; l < L; ++l) {
+    LayerActs& s = acts.layers[static_cast<std::size_t>(keep_all ? l : 0)];
+    if (acts.keep == Keep::layer_inputs) {
+      Tensor& kept = acts.inputs[static_cast<std::size_t>(l)];
+      reuse(kept, {N, c.D});
+      std::memcpy(kept.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));
+    }
+    Tensor& x_out = keep_all && l + 1 < L ? acts.layers[static_cast<std::size_t>(l + 1)].x_in : acts.x;
+    forward_layer(model, l, batch, s, x_out);
+    if (!keep_all && l + 1 < L) std::swap(s.x_in, acts.x);
+  }
+  norm(c, acts.x, model.params.norm_out, model.params.norm_out_b, acts.out, acts.m_out, acts.r_out);
+  for (const Batch::Sequence& s : batch.sequences)
+    if (s.cache) s.cache->commit(s.rows);
+}
+
+void head(const Model& model, const Tensor& hidden, Tensor& logits) {
+  reuse(logits, {hidden.dim(0), model.config.V});
+  linear(hidden, model.params.head, model.params.head_b, logits);
+}
+
+AttentionShape attention_shape(const Config& c, i64 layer) {
+  return {c.H, c.K, c.E, c.window[static_cast<std::size_t>(layer)], 1.0f / std::sqrt(static_cast<float>(c.E))};
+}
+
+}  // namespace pare

@@ -1,0 +1,65 @@
+// The one forward pass: rows are packed tokens of any number of sequences.
+//
+// Training keeps every layer's activations (or only its input, and computes the rest again); inference keeps one
+// layer's. The same ops in the same order either way.
+#pragma once
+#include <vector>
+
+#include "model/kv_cache.h"
+#include "model/params.h"
+#include "ops/attention.h"
+
+namespace pare {
+
+/// Tokens of a packed batch. ids, pos (N) i32. A sequence's rows are consecutive; without a cache its keys are its
+/// own rows (positions 0, 1, …), with one its rows are appended to it. `pos` is what the rotary embedding sees.
+struct Batch {
+  struct Sequence {
+    i64 row = 0, rows = 0;
+    KvCache* cache = nullptr;
+  };
+  Tensor ids, pos;
+  std::vector<Sequence> sequences;
+  i64 rows() const { return ids.dim(0); }
+};
+
+/// Whole sequences without a cache, one after the other.
+Batch pack_sequences(const std::vector<std::vector<i32>>& sequences);
+
+enum class Keep { nothing, layer_inputs, everything };
+
+/// Activations of one layer; N rows. x_in stays untouched by the layer.
+struct LayerActs {
+  Tensor x_in, a, m_att, r_att;   // (N,D) (N,D) (N) (N)
+  Tensor q, k, v;                 // (N,H·E) (N,K·E) (N,K·E), q and k normed and rotated
+  Tensor q_raw, k_raw, r_q, r_k;  // before the q/k norm, where there is one
+  Tensor o, lse;                  // (N,H·E) (N,H)
+  Tensor x_mid, b, m_mlp, r_mlp;  // after attention; input of the MLP
+  Tensor g, u, h;                 // (N,F) each
+};
+
+/// All activations of a batch. Buffers are reused from call to call; not thread-safe.
+struct Acts {
+  Keep keep = Keep::nothing;
+  std::vector<LayerActs> layers;  // L entries, or one that is used again
+  std::vector<Tensor> inputs;     // with Keep::layer_inputs: x_in of each layer
+  Tensor x, out, m_out, r_out;    // last layer's output (N,D), final norm (N,D)
+};
+
+/// Runs the batch up to the final norm: acts.out (N,D). Appends to caches.
+/// Throws a user error for an id outside the vocabulary, naming it and its row.
+void forward(const Model& model, const Batch& batch, Acts& acts);
+
+/// hidden (N,D), rows of acts.out → logits (N,V).
+void head(const Model& model, const Tensor& hidden, Tensor& logits);
+
+/// Gives `t` the shape (f32), keeping its memory where it is large enough already.
+void reuse(Tensor& t, const Shape& shape);
+
+/// The attention of a layer: heads, window, 1/√E.
+AttentionShape attention_shape(const Config& c, i64 layer);
+
+/// One layer: reads s.x_in, fills s, writes x_out (N,D). Part of forward; backward calls it to compute again.
+void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out);
+
+}  // namespace pare
