@@ -14,7 +14,7 @@ add_library(pare_common INTERFACE)
 target_include_directories(pare_common INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(pare_common INTERFACE
   OpenMP::OpenMP_CXX Threads::Threads OpenSSL::Crypto SQLite::SQLite3 fmt::fmt spdlog::spdlog_header_only
-  nlohmann_json::nlohmann_json yaml-cpp CLI11::CLI11 Eigen3::Eigen PkgConfig::hwy)
+  nlohmann_json::nlohmann_json yaml-cpp CLI11::CLI11 Eigen3::Eigen PkgConfig::hwy PkgConfig::pcre2)
 # -ffp-contract=off: a fused multiply-add is written where it is meant, so bits do not depend on the optimiser.
 target_compile_options(pare_common INTERFACE -ffp-contract=off)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
