@@ -8,9 +8,11 @@
 namespace pare {
 
 WeightFormatInfo dense_weight_format();
+WeightFormatInfo int_group_weight_format();
 
 inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
     dense_weight_format,
+    int_group_weight_format,
 };
 
 }  // namespace pare

@@ -1,0 +1,75 @@
+// Weights as integers of 2 to 8 bits with a scale (and a zero point) per group of consecutive inputs.
+//
+//   W[n,k] = scale[n, k/group] · (code[n,k] − zero[n, k/group])        see weights/int_grid.h for the choice
+//
+// Stored: .codes u8 (N, ⌈K·bits/8⌉) packed as in weights/bits.h · .scales f16, bf16 or f32 (N, G) ·
+// .zeros u8 (N, ⌈G·bits/8⌉) packed alike, asymmetric only. G = ⌈K/group⌉; the last group may be short.
+#pragma once
+#include <string>
+
+#include "weights/weight.h"
+
+namespace pare {
+
+struct IntGroupOptions {
+  int bits = 4;           // 2 … 8
+  i64 group = 64;         // inputs that share a scale; 0 or −1: the whole row
+  bool symmetric = true;  // zero point fixed at 2^(bits−1)
+};
+
+/// Rounds each weight of `w` (N, K) f32 to the nearest value of its group's grid. Scales are f16, or bf16
+/// when one of them does not fit f16. Throws a user error on bad options, and on NaN or Inf, naming row and
+/// column.
+Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options);
+
+/// From codes u8 (N, K), scales (N, G) f16, bf16 or f32, zeros u8 (N, G) (undefined when symmetric). Throws a
+/// user error starting with `where` on wrong shapes or dtypes, codes or zeros ≥ 2^bits, scales that are not
+/// finite.
+Weight int_group_weight(const std::string& where,
+                        const Tensor& codes,
+                        const Tensor& scales,
+                        const Tensor& zeros,
+                        const IntGroupOptions& options);
+
+class IntGroupWeight final : public WeightFormat {
+ public:
+  /// The stored tensors as they are. Throws a user error starting with `where` when they contradict each
+  /// other.
+  IntGroupWeight(const std::string& where,
+                 i64 rows,
+                 i64 cols,
+                 const IntGroupOptions& options,
+                 Tensor codes,
+                 Tensor scales,
+                 Tensor zeros);
+  std::string name() const override;
+  i64 rows() const override { return rows_; }
+  i64 cols() const override { return cols_; }
+  i64 bytes() const override;
+  void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
+  json options() const override;
+
+  int bits() const { return bits_; }
+  /// Inputs per scale, K for a whole row.
+  i64 group() const { return group_; }
+  i64 groups() const { return groups_; }
+  bool symmetric() const { return !zeros_.defined(); }
+  /// Packed, as stored.
+  const Tensor& codes() const { return codes_; }
+  const Tensor& scales() const { return scales_; }
+  const Tensor& zeros() const { return zeros_; }
+  /// Unpacked: codes u8 (N, K); zero points u8 (N, G), filled with 2^(bits−1) when symmetric; scales f32 (N,
+  /// G).
+  Tensor unpacked_codes() const;
+  Tensor unpacked_zeros() const;
+  Tensor scales_f32() const { return scales_.to_f32(); }
+
+ private:
+  i64 rows_, cols_, group_, groups_;
+  bool whole_row_;
+  int bits_;
+  Tensor codes_, scales_, zeros_;
+};
+
+}  // namespace pare

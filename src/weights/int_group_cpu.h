@@ -1,0 +1,22 @@
+// The decoding kernel of weights/int_group.h for the running vector tier.
+#pragma once
+#include "tensor/tensor.h"
+
+namespace pare::cpu {
+
+struct IntGroupView {
+  const u8* codes;
+  i64 row_bytes;
+  i64 codes_bytes;  // of all rows: nothing behind them is read
+  const void* scales;
+  DType scale_dtype;
+  const u8* zeros;  // null when symmetric
+  i64 zeros_row_bytes;
+  i64 group, groups;
+  int bits;
+};
+
+/// As WeightFormat::decode().
+void decode_int_group(const IntGroupView& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride);
+
+}  // namespace pare::cpu
