@@ -64,8 +64,7 @@ void set_open_line(bool open) { open_line = open; }
 void log_message(LogLevel level, std::string_view message) {
   if (level == LogLevel::off || level < log_level()) return;
   if (open_line.exchange(false) && ::isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
-  // Through "{}": a brace inside the message is text.
-  logger().log(kSpdLevels[static_cast<std::size_t>(level)], "{}", message);
+  logger().log(kSpdLevels[static_cast<std::size_t>(level)], message);  // not a format: braces are text
 }
 
 }  // namespace pare

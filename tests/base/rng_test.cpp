@@ -18,6 +18,15 @@ TEST(Philox, MatchesThePublishedKnownAnswers) {
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
+TEST(Rng, AStreamIsTheWordsOfItsBlocksInOrder) {
+  constexpr u64 kSeed = 0x0123456789abcdef, kStream = 0xfedcba9876543210;
+  Rng rng(kSeed, kStream);
+  for (u32 block = 0; block < 3; ++block)
+    for (const u32 word : philox({block, 0, 0x76543210, 0xfedcba98}, kSeed)) EXPECT_EQ(rng.next_u32(), word);
+  rng.seek((u64{1} << 34) + 1);  // word 1 of block 2^32
+  EXPECT_EQ(rng.next_u32(), philox({0, 1, 0x76543210, 0xfedcba98}, kSeed)[1]);
+}
+
 TEST(Rng, APositionIsAllOfTheState) {
   Rng rng(7, 3);
   for (int i = 0; i < 13; ++i) rng.next_u32();
