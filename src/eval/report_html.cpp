@@ -25,9 +25,9 @@ h1{font-size:26px;line-height:1.25;margin:0 0 6px;overflow-wrap:anywhere}
 h2{font-size:17px;margin:0 0 4px}
 .facts{display:flex;flex-wrap:wrap;gap:2px 22px;margin:0;color:var(--soft);font-size:13.5px}
 .facts div{display:flex;gap:6px;min-width:0}.facts dt{opacity:.8}.facts dd{margin:0;color:var(--ink);overflow-wrap:anywhere}
-.headline{margin:18px 0 0;padding:12px 16px;border-left:4px solid var(--accent);background:var(--card);border-radius:0 8px 8px 0;font-size:16px}
+.headline{margin:18px 0 0;padding:12px 16px;border-left:4px solid var(--accent);background:var(--card);border-radius:0 8px 8px 0;font-size:16px;text-wrap:balance}
 section,details{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;margin-top:18px}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:18px;margin-top:18px}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr));gap:18px;margin-top:18px}
 .pair>section{margin:0;min-width:0}
 .say{margin:0 0 8px;color:var(--soft);font-size:13px}
 .scroll{overflow-x:auto}
@@ -51,8 +51,9 @@ footer{margin-top:22px;color:var(--soft);font-size:13px}
 .leader{stroke:var(--soft);stroke-width:.8}.steps{fill:none;stroke:var(--accent);stroke-width:1.5;stroke-dasharray:5 4;opacity:.75}
 .bar{stroke:currentColor;stroke-width:1.4;opacity:.6;fill:none}.dot{fill:currentColor;stroke:var(--card);stroke-width:1.5}
 .ring{fill:var(--card);stroke:currentColor;stroke-width:2}.cross{stroke:currentColor;stroke-width:2.2;fill:none}
-.curve{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}.dashed{stroke-dasharray:6 3}
-.interval{width:110px;height:16px;vertical-align:middle;margin-left:10px}
+.curve{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}.faint{fill:none;stroke:currentColor;stroke-width:1;opacity:.28}.dashed{stroke-dasharray:6 3}
+.delta{display:flex;justify-content:space-between;align-items:center}
+.interval{width:110px;height:16px;vertical-align:middle;margin-right:10px}
 .interval .zero{stroke:var(--line);stroke-width:1.5}.interval .span{stroke:currentColor;stroke-width:2.5;opacity:.55}.interval circle{fill:currentColor}
 .good{color:var(--good)}.bad{color:var(--bad)}.even{color:var(--soft)}
 .c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}
@@ -120,8 +121,13 @@ std::string plots(const ReportData& data) {
     const double bytes = report::size_bytes(data.variants[i]);
     if (bytes > 0) points[i].x = bytes;
   }
+  const auto size_text = [](double bytes) {  // 2 MB, where a table says 2.00 MB
+    const std::string text = report::human_bytes(bytes);
+    const std::size_t space = text.find(' ');
+    return fmt::format("{:g}{}", std::stod(text.substr(0, space)), text.substr(space));
+  };
   const std::string by_size =
-      report::scatter_svg(points, {"size on disk", report::human_bytes, true}, y, report::Better::left);
+      report::scatter_svg(points, {"size on disk", size_text, true}, y, report::Better::left);
 
   double slowest = 1e300, fastest = 0;
   for (std::size_t i = 0; i < points.size(); ++i) {
@@ -155,7 +161,7 @@ std::string difference_cell(const std::string& text, const PairedCell* paired, d
   if (!paired || !paired->lo || !paired->hi)
     return fmt::format("<td class=\"muted\">{}</td>", escape_html(text));
   const char* verdict = *paired->lo > 0 ? "good-text" : *paired->hi < 0 ? "bad-text" : "muted";
-  return fmt::format("<td><span class=\"{}\">{}</span>{}</td>",
+  return fmt::format("<td><div class=\"delta\">{2}<span class=\"{0}\">{1}</span></div></td>",
                      verdict,
                      escape_html(text),
                      report::interval_svg(paired->difference, *paired->lo, *paired->hi, range));
@@ -167,7 +173,7 @@ std::string main_table(const ReportData& data) {
   double range = 1e-9;
   for (const VariantRow& row : data.variants) {
     const PairedCell* p = report::find_paired(row, accuracy);
-    if (p && p->lo && p->hi) range = std::max({range, std::abs(*p->lo), std::abs(*p->hi)});
+    if (!row.broken && p && p->lo && p->hi) range = std::max({range, std::abs(*p->lo), std::abs(*p->hi)});
   }
   std::string out = "<section><h2>Variants</h2><div class=\"scroll\"><table><thead><tr>";
   for (const report::Column& c : columns) {

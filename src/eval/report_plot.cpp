@@ -6,21 +6,13 @@
 #include <cmath>
 
 #include "eval/report_format.h"
+#include "eval/report_labels.h"
 
 namespace pare::report {
 namespace {
 
 constexpr double kWidth = 640, kHeight = 400, kLeft = 62, kRight = 18, kTop = 16, kBottom = 48;
-constexpr double kLetter = 6.7, kLine = 14;  // size of the 12 px label font
 
-struct Box {
-  double x0, y0, x1, y1;
-  double overlap(const Box& o) const {
-    return std::max(0.0, std::min(x1, o.x1) - std::max(x0, o.x0)) *
-           std::max(0.0, std::min(y1, o.y1) - std::max(y0, o.y0));
-  }
-  double area() const { return (x1 - x0) * (y1 - y0); }
-};
 constexpr Box kPlot{kLeft, kTop, kWidth - kRight, kHeight - kBottom};
 
 /// From values to pixels.
@@ -94,7 +86,8 @@ std::string frame(const Scale& x, const Scale& y, const Axis& x_axis, const Axis
                      escape_html(x_axis.title));
   out += fmt::format(
       R"x(<text class="axis-title" transform="translate(14 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>)x",
-      (kPlot.y0 + kPlot.y1) / 2, escape_html(y_axis.title));
+      (kPlot.y0 + kPlot.y1) / 2,
+      escape_html(y_axis.title));
   return out;
 }
 
@@ -105,59 +98,6 @@ std::string svg(const std::string& label, const std::string& body) {
       kHeight,
       escape_html(label),
       body);
-}
-
-/// Where the label of each point goes: the candidate around the point that covers least of what is there
-/// already. Greedy, from the most crowded point on; good enough for tens of points.
-struct Placed {
-  Box box;
-  bool leader;  // far away: joined to its point by a line
-};
-
-std::vector<Placed> place_labels(const std::vector<std::pair<double, double>>& at,
-                                 const std::vector<std::string>& labels,
-                                 const std::vector<Box>& obstacles,
-                                 const std::vector<Box>& soft_obstacles) {
-  std::vector<std::size_t> order(at.size());
-  std::vector<double> crowd(at.size(), 0.0);
-  for (std::size_t i = 0; i < at.size(); ++i) {
-    order[i] = i;
-    for (const auto& other : at) {
-      crowd[i] += std::exp(-std::hypot(at[i].first - other.first, at[i].second - other.second) / 60);
-    }
-  }
-  std::stable_sort(
-      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return crowd[a] > crowd[b]; });
-
-  std::vector<Placed> placed(at.size());
-  std::vector<Box> taken = obstacles;
-  for (const std::size_t i : order) {
-    const double w = kLetter * characters(labels[i]), h = kLine;
-    double best_cost = 1e300;
-    for (const double distance : {9.0, 20.0, 34.0, 52.0}) {
-      for (const auto& [dx, dy] : {std::pair(1.0, 0.0),
-                                   {0.8, -0.8},
-                                   {0.8, 0.8},
-                                   {-1.0, 0.0},
-                                   {-0.8, -0.8},
-                                   {-0.8, 0.8},
-                                   {0.0, -1.0},
-                                   {0.0, 1.0}}) {
-        const double cx = at[i].first + dx * (distance + (dx == 0 ? 0 : w / 2 / std::abs(dx)));
-        const double cy = at[i].second + dy * (distance + h / 2);
-        const Box box{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2};
-        double cost = distance * 2 + (dx > 0 ? 0 : 4) + (dy == 0 ? 0 : 2);
-        cost += 20 * (box.area() - box.overlap(kPlot));
-        for (const Box& other : taken) cost += 6 * box.overlap(other);
-        for (const Box& other : soft_obstacles) cost += 1.5 * box.overlap(other);
-        if (cost >= best_cost) continue;
-        best_cost = cost;
-        placed[i] = {box, distance > 20};
-      }
-    }
-    taken.push_back(placed[i].box);
-  }
-  return placed;
 }
 
 std::string marker(const PlotPoint& p, double x, double y) {
@@ -185,6 +125,19 @@ std::vector<const PlotPoint*> plain_front(const std::vector<PlotPoint>& points, 
     if (front.empty() || p->y > front.back()->y) front.push_back(p);
   }
   return front;
+}
+
+/// The mean over a window of a 40th of the curve around each point.
+std::vector<std::pair<double, double>> smoothed(const std::vector<std::pair<double, double>>& points) {
+  const std::size_t n = points.size(), reach = n / 80;
+  std::vector<double> sum(n + 1, 0.0);
+  for (std::size_t i = 0; i < n; ++i) sum[i + 1] = sum[i] + points[i].second;
+  std::vector<std::pair<double, double>> result;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t r = std::min({reach, i, n - 1 - i});  // symmetric, so that a slope is kept at the ends
+    result.emplace_back(points[i].first, (sum[i + r + 1] - sum[i - r]) / static_cast<double>(2 * r + 1));
+  }
+  return result;
 }
 
 /// At most two points (least and greatest) for each of `pieces` pieces.
@@ -238,8 +191,12 @@ std::string scatter_svg(std::vector<PlotPoint> points,
     return !std::isfinite(p.x) || !std::isfinite(p.y) || (x_axis.log && p.x <= 0);
   });
   if (points.empty()) return "";
-  double x_lo = points[0].x, x_hi = x_lo, y_lo = points[0].y, y_hi = y_lo;
+  // A broken variant must not squeeze the others: it stands at the edge where it lies beyond them.
+  const bool all_broken =
+      std::all_of(points.begin(), points.end(), [](const PlotPoint& p) { return p.broken; });
+  double x_lo = 1e300, x_hi = -1e300, y_lo = 1e300, y_hi = -1e300;
   for (const PlotPoint& p : points) {
+    if (p.broken && !all_broken) continue;
     x_lo = std::min(x_lo, p.x);
     x_hi = std::max(x_hi, p.x);
     y_lo = std::min({y_lo, p.y, p.lo.value_or(p.y)});
@@ -269,12 +226,14 @@ std::string scatter_svg(std::vector<PlotPoint> points,
   std::vector<std::pair<double, double>> at;
   std::vector<std::string> labels;
   for (const PlotPoint& p : points) {
-    const double px = x.at(p.x), py = y.at(p.y);
+    const double px = std::clamp(x.at(p.x), kPlot.x0 + 6, kPlot.x1 - 6);
+    const double py = std::clamp(y.at(p.y), kPlot.y0 + 6, kPlot.y1 - 8);
     at.emplace_back(px, py);
     labels.push_back(cut(clean(p.label), 24));
+    if (y.at(p.y) > kPlot.y1) labels.back() += fmt::format(" ↓ {}", y_axis.tick_text(p.y));
     obstacles.push_back({px - 7, py - 7, px + 7, py + 7});
     std::string bar;
-    if (p.lo && p.hi) {
+    if (p.lo && p.hi && !p.broken) {
       const double lo = y.at(*p.lo), hi = y.at(*p.hi);
       bar = fmt::format(
           R"(<path class="bar" d="M{0:.1f} {1:.1f}V{2:.1f}M{3:.1f} {1:.1f}h8M{3:.1f} {2:.1f}h8"/>)",
@@ -290,7 +249,7 @@ std::string scatter_svg(std::vector<PlotPoint> points,
                        marker(p, px, py),
                        escape_html(p.tooltip));
   }
-  const std::vector<Placed> placed = place_labels(at, labels, obstacles, soft);
+  const std::vector<PlacedLabel> placed = place_labels(kPlot, at, labels, obstacles, soft);
   for (std::size_t i = 0; i < points.size(); ++i) {
     const Box& box = placed[i].box;
     if (placed[i].leader) {
@@ -335,23 +294,30 @@ std::string curves_svg(const std::vector<Curve>& curves,
     return text;
   };
   std::string out = frame(x, y, {x_title, plain, false}, {y_title, plain, log});
-  for (const Curve& curve : drawn) {
+  const auto path_of = [&](const std::vector<std::pair<double, double>>& line) {
     std::string path;
-    for (const auto& [px, py] : thinned(curve.points, static_cast<std::size_t>(kPlot.x1 - kPlot.x0) / 2)) {
+    for (const auto& [px, py] : thinned(line, static_cast<std::size_t>(kPlot.x1 - kPlot.x0) / 2)) {
       path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x.at(px), y.at(py));
     }
+    return path;
+  };
+  for (const Curve& curve : drawn) {
+    const bool noisy = curve.points.size() >= 100;
+    std::string lines;
+    if (noisy) lines = fmt::format(R"(<path class="faint" d="{}"/>)", path_of(curve.points));
+    lines += fmt::format(R"(<path class="curve{}" d="{}"/>)",
+                         curve.colour >= kColours ? " dashed" : "",
+                         path_of(noisy ? smoothed(curve.points) : curve.points));
     const auto& [end_x, end_y] = curve.points.back();
-    out += fmt::format(
-        R"(<g class="c{}"><path class="curve{}" d="{}"/><circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3"/>)"
-        R"(<title>{}: {} at {}</title></g>)",
-        curve.colour % kColours,
-        curve.colour >= kColours ? " dashed" : "",
-        path,
-        x.at(end_x),
-        y.at(end_y),
-        escape_html(curve.label),
-        significant(end_y),
-        plain(end_x));
+    out += fmt::format(R"(<g class="c{}">{}<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3"/>)"
+                       R"(<title>{}: {} at {}</title></g>)",
+                       curve.colour % kColours,
+                       lines,
+                       x.at(end_x),
+                       y.at(noisy ? smoothed(curve.points).back().second : end_y),
+                       escape_html(curve.label),
+                       significant(end_y),
+                       plain(end_x));
   }
   return svg(y_title + " over " + x_title, out);
 }
@@ -363,7 +329,7 @@ std::string interval_svg(double value, double lo, double hi, double range) {
   return fmt::format(R"(<svg class="interval {0}" viewBox="0 0 {1:.0f} 16" aria-hidden="true">)"
                      R"(<line class="zero" x1="{2:.1f}" x2="{2:.1f}" y1="0" y2="16"/>)"
                      R"(<line class="span" x1="{3:.1f}" x2="{4:.1f}" y1="{5:.0f}" y2="{5:.0f}"/>)"
-                     R"(<circle cx="{6:.1f}" cy="{5:.0f}" r="3.5"/></svg>)",
+                     R"(<circle cx="{6:.1f}" cy="{5:.0f}" r="3"/></svg>)",
                      verdict,
                      kCell,
                      at(0),

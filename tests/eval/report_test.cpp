@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "eval/report_format.h"
+#include "eval/report_labels.h"
 #include "eval/report_plot.h"
 
 namespace pare {
@@ -229,6 +230,39 @@ TEST(ReportFormat, NumbersForPeople) {
   EXPECT_EQ(report::p_value(0.0004), "p<0.001");
   EXPECT_EQ(report::cut("ääöüß", 3), "ää…");
   EXPECT_EQ(report::clean("a\x01\xC2\x85\xE2\x82z\xED\xA0\x80"), "a??z???");
+}
+
+TEST(ReportPlot, LabelsOfCrowdedPointsDoNotOverlap) {
+  const report::Box plot{60, 16, 620, 350};
+  std::vector<std::pair<double, double>> at;
+  std::vector<std::string> labels;
+  for (int i = 0; i < 10; ++i) {
+    at.emplace_back(300 + 9 * i, 180 + 4 * (i % 3));
+    labels.push_back("variant-" + std::to_string(i));
+  }
+  const auto placed = report::place_labels(plot, at, labels, {}, {});
+  double overlap = 0;
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    EXPECT_GE(placed[i].box.overlap(plot), 0.999 * placed[i].box.area()) << labels[i];
+    for (std::size_t j = 0; j < i; ++j) overlap += placed[i].box.overlap(placed[j].box);
+  }
+  EXPECT_LT(overlap, 0.05 * 10 * placed[0].box.area());
+}
+
+TEST(ReportPlot, ABrokenOutlierDoesNotSqueezeTheOthers) {
+  const report::Axis axis{"v", [](double v) { return report::decimals(v, 0); }, false};
+  std::vector<report::PlotPoint> points(3);
+  for (int i = 0; i < 3; ++i) {
+    points[i].x = i;
+    points[i].y = 80 + 2 * i;
+    points[i].label = "p" + std::to_string(i);
+  }
+  points[0].y = 1;
+  const auto svg = [&] { return report::scatter_svg(points, axis, axis, report::Better::left); };
+  EXPECT_NE(svg().find(">20<"), std::string::npos);
+  points[0].broken = true;
+  EXPECT_EQ(svg().find(">20<"), std::string::npos);
+  EXPECT_NE(svg().find("p0 ↓ 1"), std::string::npos);
 }
 
 TEST(ReportPlot, TicksAreRoundAndInside) {
