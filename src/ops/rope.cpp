@@ -1,0 +1,44 @@
+#include "ops/rope.h"
+
+#include <cmath>
+#include <vector>
+
+#include "base/threads.h"
+#include "ops/elementwise_cpu.h"
+
+namespace pare {
+namespace {
+
+/// direction +1 rotates, −1 rotates back.
+void rotate(Tensor& x, const Tensor& pos, const Tensor& inv_freq, float scaling, i64 E, float direction) {
+  const auto [N, width] = dims<2>("rope x", x);
+  expect("rope pos", pos, {N}, DType::i32);
+  const auto [half] = dims<1>("rope inv_freq", inv_freq);
+  if (width % E || 2 * half > E) throw bug("rope: rows of {}, heads of {}, {} frequencies", width, E, half);
+  const i64 row = width, frequencies = half;
+  parallel_rows(N, 16, [&](i64 begin, i64 end) {
+    std::vector<float> cos(static_cast<std::size_t>(frequencies)), sin(cos.size());
+    for (i64 n = begin; n < end; ++n) {
+      const float position = static_cast<float>(pos.data<i32>()[n]);
+      for (i64 i = 0; i < frequencies; ++i) {
+        // The angle is rounded to f32 as in the reference; its sine and cosine are taken in double.
+        const double angle = static_cast<double>(position * inv_freq.f32()[i]);
+        cos[static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle)) * scaling;
+        sin[static_cast<std::size_t>(i)] = static_cast<float>(std::sin(angle)) * scaling * direction;
+      }
+      cpu::rope_row(x.f32() + n * row, row / E, E, frequencies, cos.data(), sin.data());
+    }
+  });
+}
+
+}  // namespace
+
+void rope(Tensor& x, const Tensor& pos, const Tensor& inv_freq, float scaling, i64 E) {
+  rotate(x, pos, inv_freq, scaling, E, 1.0f);
+}
+
+void rope_backward(Tensor& dx, const Tensor& pos, const Tensor& inv_freq, float scaling, i64 E) {
+  rotate(dx, pos, inv_freq, scaling, E, -1.0f);
+}
+
+}  // namespace pare
