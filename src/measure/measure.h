@@ -1,0 +1,61 @@
+// What a measure is: a function of an artefact, re-loaded from disk, that gives named numbers.
+//
+// A measure is one file: it registers itself with add_measure() and appears in recipes, `pare list`, and reports.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/types.h"
+
+namespace pare {
+
+struct MetricValue {
+  std::string name;  // "gsm8k.strict", "perplexity.ppl", …
+  double value = 0;
+  std::optional<double> lo, hi;  // 95 % interval
+  i64 n = 0;
+  std::string unit;
+  /// One value per sample, in one order for every variant, for paired tests; empty where pairs make no sense.
+  std::vector<double> samples;
+  bool binary = false;       // samples are 0/1: McNemar; else paired bootstrap of the mean
+  bool repeatable = true;    // false: speed, memory, seconds (excluded when runs are compared bit for bit)
+};
+
+struct MeasureResult {
+  std::vector<MetricValue> metrics;
+  bool broken = false;       // the variant is marked broken (divergence gate)
+  std::string note;          // a line for the report: the convention used, why broken, …
+};
+json measure_result_json(const MeasureResult& r);
+MeasureResult measure_result_of(const json& j);
+
+struct MeasureInput {
+  std::filesystem::path model;     // the artefact's directory
+  std::filesystem::path baseline;  // the baseline variant's directory; empty for the baseline itself
+  std::string data;                // the recipe's data.eval: "sums:test", a .jsonl of problems, a text file
+  json options;                    // the measure's own options from the recipe
+  json decode;                     // the recipe's `decode`
+  std::string compute;             // "exact" | "fast"
+  std::filesystem::path work;      // survives a kill: journals
+};
+
+using MeasureFunction = MeasureResult (*)(const MeasureInput& input);
+struct MeasureInfo {
+  std::string name;     // "task.gsm8k", "perplexity", "divergence", "speed", "memory", "size"
+  int version = 1;      // raised when results change: part of the result's key
+  std::string summary;
+  bool needs_baseline = false;
+  bool cacheable = true;  // false: measured anew by `--fresh`; still kept as results
+  MeasureFunction run;
+};
+/// Registers a measure. Throws a bug when the name is taken.
+bool add_measure(const MeasureInfo& info);
+std::vector<MeasureInfo> measures();
+/// Throws a user error with the nearest name when there is none.
+const MeasureInfo& find_measure(const std::string& name);
+
+}  // namespace pare
