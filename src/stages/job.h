@@ -1,0 +1,105 @@
+// What a stage works with: the source model read tensor by tensor, a journal of finished tensors, the
+// artefact's folder.
+//
+// A weight that is written goes to its own file in work() at once, so a kill costs at most one of them.
+// finish() streams everything into out(): written weights as they are, all other tensors byte for byte, and
+// beside them config.json, tokenizer and templates. Nothing holds more than one weight in memory.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "io/safetensors.h"
+#include "model/config.h"
+#include "weights/weight.h"
+
+namespace pare {
+
+/// One point of a curve: training loss, error per layer, …
+struct SeriesPoint {
+  std::string name;
+  i64 step = 0;
+  double value = 0;
+};
+
+struct JobInput {
+  std::string stage;                // its name, for messages and the progress bar
+  std::filesystem::path source;     // the parent model; empty for a stage that trains from scratch
+  std::filesystem::path work, out;  // both exist; work survives a kill
+  u64 seed = 0;
+  std::string compute = "exact";            // "exact" | "fast"
+  std::map<std::string, std::string> data;  // the recipe's data: calib, eval, …
+};
+
+class Job {
+ public:
+  /// Reads the source's configuration and the journal that an earlier, killed job left in work.
+  explicit Job(JobInput input);
+
+  bool has_source() const { return !input_.source.empty(); }
+  /// These three throw a user error when there is no source.
+  const std::filesystem::path& source() const;
+  const Config& config() const;
+  /// Weight matrices inside the blocks, in the order of layers: attention and MLP projections; never
+  /// embeddings, output head or norms.
+  std::vector<std::string> linears() const;
+
+  /// A weight of the source as it lies there. Throws a user error when it is packed already: errors of two
+  /// formats would add up unseen.
+  Weight weight(const std::string& name) const;
+  /// Keeps the new value of one of the source's weights; it is on disk when this returns.
+  void write(const std::string& name, const Weight& weight);
+  /// Whether an earlier job has written it already.
+  bool written(const std::string& name) const { return journal_.contains(name); }
+  /// write(name, change(name, weight)) for each of linears() not yet written, with progress, stopping cleanly
+  /// between two when a signal came.
+  void each_linear(const std::function<Weight(const std::string& name, const Weight& weight)>& change);
+  /// Assembles the artefact. Does nothing when the stage wrote out()/model.safetensors itself.
+  void finish();
+
+  const std::filesystem::path& work() const { return input_.work; }
+  const std::filesystem::path& out() const { return input_.out; }
+  u64 seed() const { return input_.seed; }
+  Rng rng(u64 stream) const { return Rng(input_.seed, stream); }
+  const std::string& compute() const { return input_.compute; }
+  /// The recipe's data string of a key. Throws a user error when the recipe names none.
+  const std::string& data(const std::string& key) const;
+
+  /// A new bar of `total` units (the old one ends), and a step of it.
+  void start_progress(const std::string& label, i64 total);
+  void advance(i64 n = 1, const std::string& note = "");
+  /// Throws a job error when SIGINT or SIGTERM came; call it where a stop loses nothing.
+  void check_stop() const;
+
+  /// A point of a curve of this run. A resumed job has the points of its earlier tries; a step given again
+  /// replaces the old one.
+  void add_series(const std::string& name, i64 step, double value);
+  std::vector<SeriesPoint> series() const;
+
+ private:
+  struct Piece {
+    json options;  // null: dense
+    std::filesystem::path file;
+  };
+  void read_journal();
+  void read_series();
+  const TensorFiles& files() const;
+  void write_tensors() const;
+  void write_config() const;
+  void carry_files() const;
+
+  JobInput input_;
+  std::optional<Config> config_;
+  mutable std::optional<TensorFiles> files_;
+  std::map<std::string, Piece> journal_;
+  std::map<std::string, std::map<i64, double>> series_;
+  std::unique_ptr<Progress> progress_;
+};
+
+}  // namespace pare

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "stages/stage.h"
+
+namespace pare {
+
+namespace {
+
+std::vector<StageInfo>& all_stages() {
+  static std::vector<StageInfo> list;
+  return list;
+}
+
+}  // namespace
+
+bool add_stage_info(StageInfo info, const std::source_location& at) {
+  auto& list = all_stages();
+  const auto place =
+      std::lower_bound(list.begin(), list.end(), info.name, [](const StageInfo& s, const std::string& name) {
+        return s.name < name;
+      });
+  if (place != list.end() && place->name == info.name)
+    throw bug("the stage {} is added twice, by {} and {}", info.name, place->file, at.file_name());
+  // The path as a reader of the source tree knows it, wherever the program was built.
+  const std::filesystem::path file = at.file_name();
+  info.file = "src/stages/" + file.filename().string();
+  list.insert(place, std::move(info));
+  return true;
+}
+
+const std::vector<StageInfo>& stages() { return all_stages(); }
+
+const StageInfo& find_stage(const std::string& name, const std::string& where) {
+  std::vector<std::string> names;
+  for (const StageInfo& s : stages()) {
+    if (s.name == name) return s;
+    names.push_back(s.name);
+  }
+  const std::string near = nearest_name(name, names);
+  throw user_error("{}there is no stage \"{}\"; {}",
+                   where.empty() ? "" : where + ": ",
+                   name,
+                   near.empty() ? "see `pare list stages`" : "did you mean \"" + near + "\"?");
+}
+
+LinearSizes linear_sizes(const Config& c) {
+  const i64 q = c.H * c.E * c.D, kv = c.K * c.E * c.D, mlp = c.F * c.D;
+  const i64 n_mlp = c.mlp == Mlp::gated_silu ? 3 : 2;
+  return {c.L * (2 * q + 2 * kv + n_mlp * mlp), std::max({q, kv, mlp})};
+}
+
+Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million) {
+  const LinearSizes sizes = linear_sizes(shape.config);
+  const double before = shape.config.parameters() > 0 ? static_cast<double>(shape.disk_bytes) /
+                                                            static_cast<double>(shape.config.parameters())
+                                                      : 0;
+  Cost cost;
+  cost.s = static_cast<double>(sizes.parameters) * 1e-6 * s_per_million / std::max(1, threads()) +
+           static_cast<double>(shape.disk_bytes) * 2e-9;
+  // One weight as f32 and packed, the program itself, and the mapped pages of the source.
+  cost.peak_bytes = 64'000'000 + sizes.largest * 10 + shape.disk_bytes;
+  cost.disk_bytes =
+      shape.disk_bytes + static_cast<i64>(static_cast<double>(sizes.parameters) * (bits / 8 - before));
+  return cost;
+}
+
+}  // namespace pare

@@ -1,0 +1,88 @@
+// What a stage is: one file that turns a model into another one, found by its name in recipes.
+//
+// A stage is its options (a struct and its fields), an estimate of its cost, and run(). It registers itself:
+//
+//   const bool added = add_stage("quantize.rtn", 1, "round to the nearest integer of a grid", fields,
+//   estimate, run);
+//
+// The version is part of an artefact's key: raise it when results change.
+#pragma once
+#include <functional>
+#include <source_location>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "stages/job.h"
+#include "stages/options.h"
+
+namespace pare {
+
+/// What a stage is expected to take on this machine.
+struct Cost {
+  double s = 0;
+  i64 peak_bytes = 0;
+  i64 disk_bytes = 0;  // of the artefact it makes
+};
+
+/// The model a stage starts from, before any of it is read. A stage that trains gets an empty one.
+struct ModelShape {
+  Config config;
+  i64 disk_bytes = 0;
+  std::string format;  // "bf16", "int4_g64", …
+};
+
+struct StageInfo {
+  std::string name;
+  int version = 1;
+  std::string summary;
+  std::string file;     // its source, as `pare list stages` shows it: "src/stages/quantize_rtn.cpp"
+  bool trains = false;  // makes its own model: needs no parent
+  std::vector<OptionHelp> options;
+  /// All options with defaults, checked. Throws a user error starting with `where`.
+  std::function<json(const json& given, const std::string& where)> canonical;
+  /// Both take canonical options.
+  std::function<Cost(const json& options, const ModelShape& shape)> estimate;
+  std::function<void(const json& options, Job& job)> run;
+};
+
+/// Adds a stage; true. Throws a bug when the name is taken.
+bool add_stage_info(StageInfo info, const std::source_location& at);
+/// All stages, sorted by name.
+const std::vector<StageInfo>& stages();
+/// Throws a user error starting with `where` (when not empty), with the nearest name, when there is none.
+const StageInfo& find_stage(const std::string& name, const std::string& where = "");
+
+enum class Makes { changed_model, new_model };
+
+/// estimate: Cost(const Options&, const ModelShape&); run: void(const Options&, Job&).
+template <class Options, class... T>
+bool add_stage(const std::string& name,
+               int version,
+               const std::string& summary,
+               const std::tuple<Field<Options, T>...>& fields,
+               Cost (*estimate)(const Options&, const ModelShape&),
+               void (*run)(const Options&, Job&),
+               Makes makes = Makes::changed_model,
+               const std::source_location& at = std::source_location::current()) {
+  StageInfo info{name, version, summary, "", makes == Makes::new_model, option_help(fields), {}, {}, {}};
+  info.canonical = [name, help = info.options](const json& given, const std::string& where) {
+    return canonical_options(help, name, given, where);
+  };
+  info.estimate = [fields, estimate](const json& o, const ModelShape& m) {
+    return estimate(options_of(fields, o), m);
+  };
+  info.run = [fields, run](const json& o, Job& job) { run(options_of(fields, o), job); };
+  return add_stage_info(std::move(info), at);
+}
+
+/// Parameters inside linears() of a model of this shape, and the largest single one.
+struct LinearSizes {
+  i64 parameters = 0, largest = 0;
+};
+LinearSizes linear_sizes(const Config& config);
+/// The cost of a stage that reads each linear weight once at `s_per_million` seconds per million parameters
+/// on one thread and stores it with `bits` bits per parameter; everything else is copied.
+Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million);
+
+}  // namespace pare
