@@ -7,10 +7,12 @@
 
 namespace pare {
 
+WeightFormatInfo codebook4_weight_format();
 WeightFormatInfo dense_weight_format();
 WeightFormatInfo int_group_weight_format();
 
 inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
+    codebook4_weight_format,
     dense_weight_format,
     int_group_weight_format,
 };
