@@ -7,16 +7,22 @@
 
 namespace pare {
 
-/// What a template writes: the numbers it drew decide the split.
+/// What a template writes.
 class SumsDraft {
  public:
   explicit SumsDraft(Rng& rng) : rng_(rng) {}
 
-  /// Words: they do not count for the split.
+  /// Words, each at most once in a problem.
   const std::string& name();
   const std::string& thing();
   const std::string& place();
-  /// A number in [low, high]; recorded.
+  const std::string& baked();
+  const std::string& fruit();
+  /// "buys", "finds", …
+  const std::string& gets();
+  /// "gives away", "sells", …
+  const std::string& loses();
+  /// A number in [low, high].
   i64 number(i64 low, i64 high);
 
   /// Adds a sentence to the question.
@@ -25,8 +31,8 @@ class SumsDraft {
   i64 step(const std::string& text, i64 a, char op, i64 b, const std::string& unit);
 
   std::string question, answer;
-  std::vector<i64> numbers;
   i64 result = 0;
+  bool has_one = false;  // some number is 1
 
  private:
   /// A word that this draft has not used yet.
@@ -35,10 +41,7 @@ class SumsDraft {
   std::vector<const std::string*> used_;
 };
 
-struct SumsTemplate {
-  const char* id;
-  void (*write)(SumsDraft& d);
-};
+using SumsTemplate = void (*)(SumsDraft& d);
 const std::vector<SumsTemplate>& sums_templates();
 
 }  // namespace pare
