@@ -10,11 +10,15 @@ namespace pare {
 WeightFormatInfo codebook4_weight_format();
 WeightFormatInfo dense_weight_format();
 WeightFormatInfo int_group_weight_format();
+WeightFormatInfo int8_row_weight_format();
+WeightFormatInfo sparse_mask_weight_format();
 
 inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
     codebook4_weight_format,
     dense_weight_format,
     int_group_weight_format,
+    int8_row_weight_format,
+    sparse_mask_weight_format,
 };
 
 }  // namespace pare

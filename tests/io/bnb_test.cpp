@@ -9,6 +9,7 @@
 #include "io/safetensors.h"
 #include "weights/blockwise8.h"
 #include "weights/codebook4.h"
+#include "weights/int8_outliers.h"
 
 namespace pare {
 namespace {
@@ -101,6 +102,48 @@ TEST(BitsAndBytes, EightBitBlocksMatchBitForBit) {
   EXPECT_EQ(differences(scales, absmax), 0);
   dequantize_blockwise8(codes.data<u8>(), scales.f32(), n, block, back.f32());
   EXPECT_EQ(differences(back, file.tensor("dequant")), 0);
+}
+
+TEST(BitsAndBytes, Int8RowsMatchBitForBit) {
+  const SafeTensors file = SafeTensors::open(kFolder / "int8.safetensors");
+  const Weight q = quantize_int8_row(file.tensor("W").to_f32());
+  const auto& rows = dynamic_cast<const Int8RowWeight&>(q.format());
+  EXPECT_EQ(differences(rows.codes(), file.tensor("CB")), 0);
+  EXPECT_EQ(differences(rows.scb(), file.tensor("SCB")), 0);
+  EXPECT_EQ(differences(q.decode_all(), file.tensor("dequant_W_f32")), 0);
+}
+
+TEST(BitsAndBytes, Int8ProductsMatch) {
+  const SafeTensors file = SafeTensors::open(kFolder / "int8.safetensors");
+  const Int8RowWeight w("w", 48, 64, file.tensor("CB"), file.tensor("SCB"));
+  for (const auto& [key, threshold] : {std::pair("t0", 0.0f), std::pair("t6", 6.0f)}) {
+    SCOPED_TRACE(key);
+    const std::string at = std::string(key) + ".";
+    const Tensor x = file.tensor(at + "X").to_f32();
+    const Int8Activations a = quantize_activations_int8(x, threshold);
+    EXPECT_EQ(differences(a.codes, file.tensor(at + "CA")), 0);
+    EXPECT_EQ(differences(a.scales, file.tensor(at + "SCA")), 0);
+    if (threshold > 0) {
+      const Tensor columns = file.tensor(at + "outlier_cols");
+      EXPECT_EQ(a.outliers, std::vector<i64>(columns.span<i64>().begin(), columns.span<i64>().end()));
+    }
+    Tensor sums = Tensor::empty({x.dim(0), 48}, DType::i32), y = Tensor::empty({x.dim(0), 48});
+    int8_product(a.codes, w.codes(), sums);
+    EXPECT_EQ(differences(sums, file.tensor(at + "i32")), 0);
+    linear_int8_outliers(x, w, Tensor(), threshold, y);
+    const Tensor want = file.tensor(at + "out_f16").to_f32();
+    for (i64 i = 0; i < y.count(); ++i)
+      EXPECT_NEAR(y.f32()[i], want.f32()[i], 2e-3 * std::max(1.0f, std::abs(want.f32()[i])));
+    if (threshold == 0)
+      for (i64 i = 0; i < y.count(); ++i) {
+        const float exact = file.tensor(at + "mm_dequant_f32").f32()[i];
+        EXPECT_NEAR(y.f32()[i], exact, 1e-6 * std::abs(exact));
+      }
+  }
+  const Int8Activations one = quantize_activations_int8(file.tensor("row1.X").to_f32(), 6.0f);
+  EXPECT_EQ(differences(one.codes, file.tensor("row1.CA")), 0);
+  EXPECT_EQ(differences(one.scales, file.tensor("row1.SCA")), 0);
+  EXPECT_EQ(one.outliers, std::vector<i64>{file.tensor("row1.outlier_cols").data<i64>()[0]});
 }
 
 }  // namespace

@@ -1,0 +1,120 @@
+#include "weights/sparse_mask.h"
+
+#include <bit>
+#include <cstring>
+
+#include "tensor/half.h"
+#include "weights/convert.h"
+#include "weights/formats.h"
+#include "weights/read_options.h"
+
+namespace pare {
+namespace {
+
+constexpr i64 kRun = 64;  // columns decoded at a time
+
+i64 bits_before(const u8* row, i64 k) {
+  i64 n = 0, byte = 0;
+  for (; byte + 8 <= k / 8; byte += 8) {
+    u64 word;
+    std::memcpy(&word, row + byte, 8);
+    n += std::popcount(word);
+  }
+  for (; byte < k / 8; ++byte) n += std::popcount(row[byte]);
+  if (k % 8) n += std::popcount(static_cast<u8>(row[byte] & ((1 << (k % 8)) - 1)));
+  return n;
+}
+
+}  // namespace
+
+Weight sparse_mask_weight(const Tensor& w) {
+  const DType type = w.dtype();
+  const Tensor full = type == DType::f32 ? w : w.to_f32();
+  const auto [N, K] = dims<2>("sparse_mask_weight", full);
+  expect_finite_weight("sparse_mask", full);
+  Tensor mask = Tensor::zeros({N, (K + 7) / 8}, DType::u8);
+  std::vector<float> kept;
+  for (i64 n = 0; n < N; ++n)
+    for (i64 k = 0; k < K; ++k) {
+      const float x = full.f32()[n * K + k];
+      if (x == 0) continue;
+      u8& byte = mask.data<u8>()[n * mask.dim(1) + k / 8];
+      byte = static_cast<u8>(byte | 1 << (k % 8));
+      kept.push_back(x);
+    }
+  const Tensor values = Tensor::of({static_cast<i64>(kept.size())}, kept).to(type);
+  return Weight(std::make_shared<SparseMaskWeight>("sparse_mask", N, K, mask, values));
+}
+
+SparseMaskWeight::SparseMaskWeight(const std::string& where, i64 rows, i64 cols, Tensor mask, Tensor values)
+    : cols_(cols), mask_(std::move(mask)), values_(std::move(values)) {
+  expect_stored(where, ".mask", mask_, {rows, (cols + 7) / 8}, DType::u8);
+  const i64 row_bytes = mask_.dim(1);
+  i64 kept = 0;
+  for (i64 n = 0; n < rows; ++n) {
+    const u8* row = mask_.data<u8>() + n * row_bytes;
+    first_.push_back(kept);
+    kept += bits_before(row, cols);
+    if (cols % 8 && row[row_bytes - 1] >> (cols % 8) != 0)
+      throw user_error("{}.mask: row {} has bits behind column {}", where, n, cols);
+  }
+  const DType type = values_.dtype();
+  expect_stored(
+      where, ".values", values_, {kept}, type == DType::bf16 || type == DType::f16 ? type : DType::f32);
+  expect_finite(where, ".values", values_);
+}
+
+std::string SparseMaskWeight::name() const { return std::string("sparse_") + dtype_name(values_.dtype()); }
+
+void SparseMaskWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
+  const i64 row_bytes = mask_.dim(1);
+  for (i64 n = n0; n < n1; ++n, dst += stride) {
+    const u8* row = mask_.data<u8>() + n * row_bytes;
+    i64 next = first_[static_cast<std::size_t>(n)] + bits_before(row, k0);
+    for (i64 k = k0; k < k1;) {
+      // Up to 64 columns from a byte of the mask on: expand their values, which lie side by side.
+      const i64 base = k / 8 * 8, last = std::min(k1, base + kRun);
+      u64 bits = 0;
+      std::memcpy(&bits, row + base / 8, static_cast<std::size_t>((last - base + 7) / 8));
+      bits &= ~u64{0} << (k - base);
+      if (last - base < kRun) bits &= (u64{1} << (last - base)) - 1;
+      const i64 count = std::popcount(bits);
+      float run[kRun];
+      if (values_.dtype() == DType::f32)
+        std::memcpy(run, values_.f32() + next, static_cast<std::size_t>(count) * sizeof(float));
+      else if (values_.dtype() == DType::bf16)
+        bf16_to_f32(values_.data<u16>() + next, count, run);
+      else
+        f16_to_f32(values_.data<u16>() + next, count, run);
+      float* out = dst + (base - k0);
+      std::memset(dst + (k - k0), 0, static_cast<std::size_t>(last - k) * sizeof(float));
+      for (i64 i = 0; bits; ++i, bits &= bits - 1) out[std::countr_zero(bits)] = run[i];
+      next += count;
+      k = last;
+    }
+  }
+}
+
+void SparseMaskWeight::each_tensor(
+    const std::function<void(const std::string&, const Tensor&)>& visit) const {
+  visit(".mask", mask_);
+  visit(".values", values_);
+}
+
+namespace {
+
+Weight read_sparse_mask(const std::string& where,
+                        const json&,
+                        i64 rows,
+                        i64 cols,
+                        const std::function<Tensor(const std::string&)>& tensor) {
+  return Weight(std::make_shared<SparseMaskWeight>(where, rows, cols, tensor(".mask"), tensor(".values")));
+}
+
+}  // namespace
+
+WeightFormatInfo sparse_mask_weight_format() {
+  return {"sparse_mask", "a bit per weight and the values that are not zero", read_sparse_mask};
+}
+
+}  // namespace pare

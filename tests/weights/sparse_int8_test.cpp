@@ -1,0 +1,81 @@
+// Rows of 8-bit integers, and sparse weights as a mask and values: exact decoding, storage, refusals.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "weights/format_checks.h"
+#include "weights/int8_row.h"
+#include "weights/sparse_mask.h"
+
+namespace pare {
+namespace {
+
+TEST(Int8Row, DecodesAlikeInAnyTileAndComesBackFromStorage) {
+  Tensor w = normal_tensor({9, 133}, 1);
+  for (i64 k = 0; k < 133; ++k) w.f32()[k] = 0;
+  const Weight q = quantize_int8_row(w);
+  expect_same_in_any_tile(q);
+  expect_round_trip(q);
+  EXPECT_EQ(q.bytes(), 9 * 133 + 9 * 4);
+  const Tensor all = q.decode_all();
+  for (i64 i = 0; i < w.count(); ++i) {
+    const float scb = dynamic_cast<const Int8RowWeight&>(q.format()).scb().f32()[i / 133];
+    ASSERT_LE(std::abs(all.f32()[i] - w.f32()[i]), scb / 254 * 1.0001f);
+    if (w.f32()[i] == 0) ASSERT_EQ(all.f32()[i], 0.0f);
+  }
+  Stored damaged = stored(q);
+  damaged[".scb"] = damaged[".scb"].clone();
+  damaged[".scb"].f32()[8] = std::numeric_limits<float>::infinity();
+  expect_refused(q.format().options(), 9, 133, damaged);
+}
+
+TEST(SparseMask, IsExactForEveryDensityAndDtype) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16})
+    for (const i64 cols : {1, 8, 64, 200, 333})
+      for (const double density : {0.0, 0.1, 0.5, 1.0}) {
+        Tensor w = normal_tensor({6, cols}, 2);
+        Rng rng(3);
+        i64 kept = 0;
+        for (i64 i = 0; i < w.count(); ++i) {
+          const bool keep = rng.uniform() < density;
+          if (!keep) w.f32()[i] = 0;
+          kept += keep;
+        }
+        const Tensor typed = w.to(type);
+        const Weight q = sparse_mask_weight(typed);
+        ASSERT_TRUE(same_bits(q.decode_all(), typed.to_f32()));
+        EXPECT_EQ(q.bytes(), 6 * ((cols + 7) / 8) + kept * dtype_bytes(type));
+        expect_same_in_any_tile(q);
+        if (kept > 0) expect_round_trip(q);
+      }
+}
+
+TEST(SparseMask, RefusesMasksThatDoNotFitTheValues) {
+  const Weight q = sparse_mask_weight(normal_tensor({2, 13}, 4));
+  Stored damaged = stored(q);
+  damaged[".mask"] = damaged[".mask"].clone();
+  damaged[".mask"].data<u8>()[0] = 0;  // 8 bits fewer
+  expect_refused(q.format().options(), 2, 13, damaged);
+  damaged[".mask"].data<u8>()[0] = 7;
+  damaged[".mask"].data<u8>()[1] = 0xff;  // as many bits as values, three of them behind column 13
+  damaged[".values"] = Tensor::zeros({3 + 5 + 13});
+  expect_refused(q.format().options(), 2, 13, damaged);
+  damaged = stored(q);
+  damaged[".values"] = damaged[".values"].clone();
+  damaged[".values"].f32()[5] = std::nanf("");
+  expect_refused(q.format().options(), 2, 13, damaged);
+}
+
+TEST(WeightFormats, AreAllListed) {
+  std::vector<std::string> names;
+  for (const WeightFormatInfo& info : weight_formats()) {
+    EXPECT_FALSE(info.summary.empty());
+    names.push_back(info.name);
+  }
+  for (const char* name : {"codebook4", "dense", "int8_row", "int_group", "sparse_mask"})
+    EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
+}
+
+}  // namespace
+}  // namespace pare
