@@ -1,0 +1,185 @@
+#include "text/bpe_trainer.h"
+
+#include <map>
+#include <queue>
+#include <set>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "text/bytes.h"
+#include "text/tokenizer_parts.h"
+
+namespace pare {
+namespace {
+
+using Pair = std::pair<i32, i32>;
+
+struct Word {
+  std::vector<i32> ids;
+  i64 count = 0;
+};
+
+/// Counts of adjacent pairs over all distinct words, kept up to date merge by merge.
+class PairCounts {
+ public:
+  explicit PairCounts(std::vector<Word> words) : words_(std::move(words)) {
+    for (std::size_t w = 0; w < words_.size(); ++w)
+      for (std::size_t i = 0; i + 1 < words_[w].ids.size(); ++i)
+        change({words_[w].ids[i], words_[w].ids[i + 1]}, words_[w].count, w);
+    for (const auto& [pair, count] : counts_) queue_.push({count, pair});
+  }
+
+  /// The most frequent pair (ties: smaller ids), or count 0 when there is none.
+  std::pair<i64, Pair> best() {
+    while (!queue_.empty()) {
+      const Entry top = queue_.top();
+      if (counts_[top.pair] == top.count) return {top.count, top.pair};
+      queue_.pop();  // out of date; its newer count is in the queue too
+    }
+    return {0, {}};
+  }
+
+  void merge(Pair pair, i32 result) {
+    const std::set<std::size_t> where = std::move(where_[pair]);
+    touched_.clear();
+    for (const std::size_t w : where) merge_word(w, pair, result);
+    for (const Pair& p : touched_)
+      if (counts_[p] > 0) queue_.push({counts_[p], p});
+    counts_.erase(pair);
+    where_.erase(pair);
+  }
+
+ private:
+  struct Entry {
+    i64 count;
+    Pair pair;
+    bool operator<(const Entry& o) const { return count != o.count ? count < o.count : pair > o.pair; }
+  };
+
+  void change(Pair pair, i64 by, std::size_t word) {
+    counts_[pair] += by;
+    if (by > 0) where_[pair].insert(word);
+    touched_.insert(pair);
+  }
+
+  void merge_word(std::size_t w, Pair pair, i32 result) {
+    Word& word = words_[w];
+    std::vector<i32> out;
+    for (std::size_t i = 0; i < word.ids.size(); ++i) {
+      const bool here =
+          i + 1 < word.ids.size() && word.ids[i] == pair.first && word.ids[i + 1] == pair.second;
+      out.push_back(here ? result : word.ids[i]);
+      if (here) ++i;
+    }
+    if (out.size() == word.ids.size()) return;
+    for (std::size_t i = 0; i + 1 < word.ids.size(); ++i)
+      change({word.ids[i], word.ids[i + 1]}, -word.count, w);
+    word.ids = std::move(out);
+    for (std::size_t i = 0; i + 1 < word.ids.size(); ++i)
+      change({word.ids[i], word.ids[i + 1]}, word.count, w);
+  }
+
+  std::vector<Word> words_;
+  std::map<Pair, i64> counts_;
+  std::map<Pair, std::set<std::size_t>> where_;
+  std::set<Pair> touched_;
+  std::priority_queue<Entry> queue_;
+};
+
+json pre_tokenizer(bool digits_apart) {
+  const json bytes = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  if (!digits_apart) return bytes;
+  return {{"type", "Sequence"},
+          {"pretokenizers", json::array({json{{"type", "Digits"}, {"individual_digits", true}}, bytes})}};
+}
+
+json template_with(const std::string& bos, i32 id) {
+  const json first = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}},
+             a = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const json b = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
+  return {
+      {"type", "TemplateProcessing"},
+      {"single", json::array({first, a})},
+      {"pair", json::array({first, a, b})},
+      {"special_tokens", {{bos, {{"id", bos}, {"ids", json::array({id})}, {"tokens", json::array({bos})}}}}}};
+}
+
+}  // namespace
+
+json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) {
+  const i64 least = 256 + static_cast<i64>(o.special.size());
+  if (o.vocab_size < least)
+    throw user_error(
+        "tokenizer: vocab_size {} is too small; bytes and special tokens alone need {}", o.vocab_size, least);
+  const json pre = pre_tokenizer(o.digits_apart);
+  const SplitFunction split = make_pre_tokenizer(pre, "tokenizer");
+  std::map<std::string, i64> counts;
+  for (const std::string& text : texts)
+    for (const std::string& word : split({text})) ++counts[word];
+
+  json vocab = json::object(), merges = json::array(), added = json::array();
+  std::vector<std::string> pieces;
+  const auto add_piece = [&](const std::string& piece) {
+    vocab[piece] = pieces.size();
+    pieces.push_back(piece);
+  };
+  for (const std::string& token : o.special) {
+    added.push_back({{"id", pieces.size()},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+    add_piece(token);
+  }
+  std::unordered_map<std::string, i32> byte_ids;
+  for (const std::string& c : byte_characters()) {
+    byte_ids[c] = static_cast<i32>(pieces.size());
+    add_piece(c);
+  }
+  std::vector<Word> words;
+  for (const auto& [text, count] : counts) {
+    Word w{{}, count};
+    for (std::size_t i = 0; i < text.size(); i += utf8_length(text[i]))
+      w.ids.push_back(byte_ids.at(text.substr(i, utf8_length(text[i]))));
+    words.push_back(std::move(w));
+  }
+  PairCounts pairs(std::move(words));
+  while (static_cast<i64>(pieces.size()) < o.vocab_size) {
+    const auto [count, pair] = pairs.best();
+    if (count < 2) break;
+    const std::string left = pieces[static_cast<std::size_t>(pair.first)],
+                      right = pieces[static_cast<std::size_t>(pair.second)];
+    i32 result = static_cast<i32>(pieces.size());
+    if (vocab.contains(left + right))
+      result = vocab[left + right].get<i32>();
+    else
+      add_piece(left + right);
+    merges.push_back(json::array({left, right}));
+    pairs.merge(pair, result);
+  }
+  json root = {{"version", "1.0"},
+               {"truncation", nullptr},
+               {"padding", nullptr},
+               {"added_tokens", added},
+               {"normalizer", nullptr},
+               {"pre_tokenizer", pre}};
+  root["post_processor"] = o.add_bos && !o.special.empty() ? template_with(o.special[0], 0) : json();
+  root["decoder"] = {
+      {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  root["model"] = {{"type", "BPE"},
+                   {"dropout", nullptr},
+                   {"unk_token", nullptr},
+                   {"continuing_subword_prefix", nullptr},
+                   {"end_of_word_suffix", nullptr},
+                   {"fuse_unk", false},
+                   {"byte_fallback", false},
+                   {"ignore_merges", false},
+                   {"vocab", vocab},
+                   {"merges", merges}};
+  return root;
+}
+
+}  // namespace pare
