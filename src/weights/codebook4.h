@@ -1,5 +1,6 @@
 // Weights as 4-bit codes of a fixed table, scaled by the largest magnitude of their block: bitsandbytes NF4
-// and FP4, bit for bit as version 0.50 makes them on CPU. Source: Dettmers et al. 2023, arXiv:2305.14314.
+// and FP4, bit for bit as version 0.50 makes them on CPU.
+// Source: Dettmers et al. 2023, arXiv:2305.14314.
 //
 //   W[i] = table[code[i]] · absmax[i / block]        i runs over the flattened (N, K): blocks ignore rows
 //   double quantisation: absmax[b] = map[q[b]] · nested_absmax[b / 256] + nested_offset

@@ -2,11 +2,15 @@
 // Source: Dettmers et al. 2022, arXiv:2208.07339; bits of bitsandbytes 0.50.
 //
 //   outlier columns: any |x[m,k]| ≥ threshold in the batch
-//   sca[m] = max_k |x[m,k]| over elements below the threshold     ca = round(x · (127 / sca)), 0 in outlier
-//   columns y[m,n] = Σ_k ca[m,k] · code[n,k] · sca[m] · scb[n] / 127²  +  Σ_{outlier k} x[m,k] · W[n,k]  +
-//   b[n]
 //
-// Outliers depend on the whole batch, so this is an operation of its own and not a weight format.
+//   sca[m] = max_k |x[m,k]| over elements below the threshold
+//
+//   ca[m,k] = round(x[m,k] · (127 / sca[m])), 0 in outlier columns
+//
+//   y[m,n] = Σ_k ca[m,k] · code[n,k] · sca[m] · scb[n] · c  +  Σ_{outlier k} x[m,k] · W[n,k]  +  b[n]
+//
+// with c = 6.200124e-05, the reference's 1/127² (a digit short). Outliers depend on the whole batch, so this
+// is an operation of its own and not a weight format.
 #pragma once
 #include <vector>
 
