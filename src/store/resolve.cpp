@@ -1,0 +1,135 @@
+#include "store/resolve.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <set>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "store/layout.h"
+
+namespace pare {
+namespace fs = std::filesystem;
+
+namespace {
+
+/// How far above the program the source tree may be: build/<preset>/tests/test_store is three folders down.
+constexpr int kFoldersAbove = 4;
+
+fs::path program_folder() {
+  std::error_code failed;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
+  return failed ? fs::path() : program.parent_path();
+}
+
+bool is_source_tree(const fs::path& dir) {
+  return fs::exists(dir / "CMakeLists.txt") && fs::is_directory(dir / "src") &&
+         fs::is_directory(dir / "recipes");
+}
+
+/// The name of a shipped thing is one path component.
+bool is_name(const std::string& text) {
+  return !text.empty() && text != "." && text != ".." && text.find('/') == std::string::npos;
+}
+
+bool is_model(const fs::path& dir) { return fs::is_regular_file(dir / "config.json"); }
+
+std::string nearest_shipped(const std::string& text, const std::string& kind) {
+  const auto names = shipped_names(kind);
+  const std::string nearest = nearest_name(text, names);
+  return nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
+}
+
+std::string folders_text(const std::string& kind) {
+  std::string text;
+  for (const auto& dir : shipped_folders(kind)) text += (text.empty() ? "" : ", ") + dir.string();
+  return text.empty() ? fmt::format("no folder of shipped {} was found; set PARE_DATA", kind) : text;
+}
+
+}  // namespace
+
+std::vector<fs::path> shipped_folders(const std::string& kind) {
+  std::vector<fs::path> folders;
+  const auto add = [&](const fs::path& dir) {
+    if (fs::is_directory(dir) && std::find(folders.begin(), folders.end(), dir) == folders.end())
+      folders.push_back(dir);
+  };
+  return with_file_errors([&] {
+    if (const char* data = std::getenv("PARE_DATA"); data && *data) {
+      if (!fs::is_directory(data)) throw user_error("PARE_DATA: found \"{}\", expected a folder", data);
+      add(fs::absolute(fs::path(data)) / kind);
+    }
+    const fs::path beside = program_folder();
+    if (beside.empty()) return folders;
+    add((beside / ".." / "share" / "pare" / kind).lexically_normal());
+    add(beside / "share" / "pare" / kind);
+    fs::path above = beside;
+    for (int i = 0; i < kFoldersAbove && above.has_relative_path(); ++i) {
+      above = above.parent_path();
+      if (is_source_tree(above)) add(above / kind);
+    }
+    return folders;
+  });
+}
+
+std::vector<std::string> shipped_names(const std::string& kind) {
+  std::set<std::string> names;
+  for (const auto& folder : shipped_folders(kind))
+    with_file_errors([&] {
+      for (const auto& entry : fs::directory_iterator(folder)) {
+        const fs::path& path = entry.path();
+        if (kind == "recipes" ? path.extension() == ".yaml" && entry.is_regular_file() : is_model(path))
+          names.insert(kind == "recipes" ? path.stem().string() : path.filename().string());
+      }
+    });
+  return {names.begin(), names.end()};
+}
+
+fs::path resolve_model(const std::string& text, const Store& store) {
+  if (text.empty())
+    throw user_error("MODEL: found nothing, expected a folder, a name or the id of an artefact");
+  return with_file_errors([&]() -> fs::path {
+    const fs::path typed(text);
+    if (is_model(typed)) return typed;
+    if (fs::is_regular_file(typed) && typed.extension() == ".gguf") return typed;
+    if (is_name(text))
+      for (const auto& folder : shipped_folders("models"))
+        if (is_model(folder / text)) return folder / text;
+    if (const auto artefact = store.find_prefix(text)) return artefact->dir;
+    if (fs::is_directory(typed))
+      throw user_error("{}: this folder has no config.json; expected a model in Hugging Face layout{}",
+                       text,
+                       nearest_shipped(text, "models"));
+    if (fs::exists(typed))
+      throw user_error("{}: found a file, expected a folder with config.json or a .gguf file", text);
+    throw user_error(
+        "{}: no model found: no folder of this name, no shipped model (looked in {}), no artefact whose id "
+        "begins so "
+        "(looked in {}){}",
+        text,
+        folders_text("models"),
+        store.root().string(),
+        nearest_shipped(text, "models"));
+  });
+}
+
+fs::path resolve_recipe(const std::string& text) {
+  if (text.empty())
+    throw user_error("RECIPE: found nothing, expected a file or the name of a shipped recipe");
+  return with_file_errors([&]() -> fs::path {
+    if (fs::is_regular_file(text)) return text;
+    if (is_name(text))
+      for (const auto& folder : shipped_folders("recipes"))
+        if (const fs::path file = folder / (text + ".yaml"); fs::is_regular_file(file)) return file;
+    if (fs::is_directory(text)) throw user_error("{}: found a folder, expected a recipe file", text);
+    throw user_error("{}: no recipe found: no file of this name, no shipped recipe (looked in {}){}",
+                     text,
+                     folders_text("recipes"),
+                     nearest_shipped(text, "recipes"));
+  });
+}
+
+}  // namespace pare
