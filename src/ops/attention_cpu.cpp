@@ -1,8 +1,9 @@
 #include "ops/attention_cpu.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "ops/gemm_cpu.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/attention_cpu.cpp"
@@ -10,284 +11,359 @@
 #include <hwy/highway.h>
 
 #include "ops/simd-inl.h"
+#include "ops/tile_product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace pare::HWY_NAMESPACE {
 
 constexpr i64 T = kKeyTile;
-constexpr i64 kTileVectors = T / kLanesF;
-constexpr i64 kTileRows = kLanesF >= 16 ? 8 : kLanesF == 8 ? 3 : 1;  // accumulators fill the registers
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = -87.0f;  // e^kLowest is the smallest result above the denormals
 
-/// Width of a head's row in scratch: whole vectors, zero behind E.
-HWY_INLINE i64 padded(i64 E) { return (E + kLanesF - 1) / kLanesF * kLanesF; }
+HWY_INLINE i64 round_up(i64 n, i64 step) { return (n + step - 1) / step * step; }
+/// Width of a head's row in scratch: whole vectors, zero behind E; a multiple of 64 bytes in all.
+HWY_INLINE i64 padded(i64 E) { return round_up(E, HWY_MAX(kLanesF, i64{16})); }
 
-/// Copies `rows` rows of E floats to `out` (stride P), times `scale`.
-HWY_INLINE void copy_rows(const float* src, i64 stride, i64 rows, i64 E, i64 P, float scale, float* HWY_RESTRICT out) {
+HWY_INLINE void fill(float* x, i64 n, float value) {
+  for (i64 i = 0; i < n; ++i) x[i] = value;
+}
+
+/// Rows of E floats to `out`, times `scale`; zero from E to P.
+HWY_INLINE void copy_rows(
+    const float* src, i64 stride, i64 rows, i64 E, i64 P, float scale, float* HWY_RESTRICT out) {
   const F f;
   const VF s = hn::Set(f, scale);
-  for (i64 r = 0; r < rows; ++r)
-    each_vector(E, [&](i64 i, i64 n) HWY_ATTR {
-      hn::Store(hn::Mul(load_some(f, src + r * stride + i, n), s), f, out + r * P + i);
-    });
-}
-
-/// in (rows ≤ T, E) with stride P  →  out (E, T), zero in columns beyond `rows`.
-HWY_INLINE void transpose_tile(const float* HWY_RESTRICT in, i64 rows, i64 E, i64 P, float* HWY_RESTRICT out) {
-  for (i64 e = 0; e < E; ++e) {
-    i64 r = 0;
-    for (; r < rows; ++r) out[e * T + r] = in[r * P + e];
-    for (; r < T; ++r) out[e * T + r] = 0.0f;
+  for (i64 r = 0; r < rows; ++r) {
+    i64 i = 0;
+    for (; i + kLanesF <= E; i += kLanesF)
+      hn::Store(hn::Mul(hn::LoadU(f, src + r * stride + i), s), f, out + r * P + i);
+    for (; i < E; ++i) out[r * P + i] = src[r * stride + i] * scale;
+    for (; i < P; ++i) out[r * P + i] = 0.0f;
   }
 }
 
-/// s (R,T) = a (R,E; stride P) · panel (E,T): one multiply-add chain over e per output.
-template <i64 R>
-HWY_INLINE void rows_by_panel(const float* HWY_RESTRICT a, i64 P, i64 E, const float* HWY_RESTRICT panel,
-                              float* HWY_RESTRICT s) {
+/// e^x for x ≤ 0 or −∞. What would be denormal is exactly 0, and so is the weight of a masked key.
+HWY_INLINE VF exp_or_zero(F f, VF x) {
+  const VF low = hn::Set(f, kLowest);
+  return hn::IfThenElseZero(hn::Ge(x, low), hn::Exp(f, hn::Max(x, low)));
+}
+
+// ---- forward: a lane is a column (query row, head), the keys of a tile go downwards ----
+
+/// One block of V·lanes columns: everything below is aligned and W = V·lanes apart.
+struct Block {
+  float *q, *out;             // (E,W) each: scaled queries and Σ p·v
+  float *top, *sum, *factor;  // (W): largest score so far, Σ e^(s − top), e^(old top − new top)
+  const float* position;      // (W): position of the column's query minus the task's first one
+  i64 first, last;            // of those positions
+};
+
+/// Online softmax of s (keys,W): s ← e^(s − top). Each lane sums over its keys in increasing order.
+template <i64 V>
+HWY_INLINE void softmax_tile(
+    const Block& block, i64 keys, bool masked, i64 origin, i64 window, float* HWY_RESTRICT s) {
   const F f;
-  VF sum[R][kTileVectors];
-#pragma GCC unroll 64
-  for (i64 r = 0; r < R; ++r)
-#pragma GCC unroll 64
-    for (i64 v = 0; v < kTileVectors; ++v) sum[r][v] = hn::Zero(f);
-  for (i64 e = 0; e < E; ++e) {
-    VF b[kTileVectors];
-#pragma GCC unroll 64
-    for (i64 v = 0; v < kTileVectors; ++v) b[v] = hn::Load(f, panel + e * T + v * kLanesF);
-#pragma GCC unroll 64
-    for (i64 r = 0; r < R; ++r) {
-      const VF x = hn::Set(f, a[r * P + e]);
-#pragma GCC unroll 64
-      for (i64 v = 0; v < kTileVectors; ++v) sum[r][v] = hn::MulAdd(x, b[v], sum[r][v]);
+  constexpr i64 W = V * kLanesF;
+  const VF minus_infinity = hn::Set(f, kMinusInfinity);
+#pragma GCC unroll 2
+  for (i64 v = 0; v < V; ++v) {
+    float* column = s + v * kLanesF;
+    const VF before = hn::Load(f, block.top + v * kLanesF);
+    VF top = before;
+    if (masked) {
+      // A key j of the tile is seen when  newest − window < j ≤ newest.
+      const VF newest =
+          hn::Add(hn::Load(f, block.position + v * kLanesF), hn::Set(f, static_cast<float>(origin)));
+      const VF oldest = window > 0 ? hn::Sub(newest, hn::Set(f, static_cast<float>(window))) : minus_infinity;
+      for (i64 j = 0; j < keys; ++j) {
+        const VF key = hn::Set(f, static_cast<float>(j));
+        const auto seen = hn::And(hn::Le(key, newest), hn::Lt(oldest, key));
+        const VF x = hn::IfThenElse(seen, hn::Load(f, column + j * W), minus_infinity);
+        hn::Store(x, f, column + j * W);
+        top = hn::Max(top, x);
+      }
+    } else {
+      for (i64 j = 0; j < keys; ++j) top = hn::Max(top, hn::Load(f, column + j * W));
     }
+    // Before a lane's first key top is −∞, and −∞ − −∞ is no number.
+    const VF base = hn::IfThenElse(hn::Eq(top, minus_infinity), hn::Zero(f), top);
+    const VF factor =
+        hn::IfThenElse(hn::Eq(before, top), hn::Set(f, 1.0f), exp_or_zero(f, hn::Sub(before, base)));
+    VF sum = hn::Mul(hn::Load(f, block.sum + v * kLanesF), factor);
+    for (i64 j = 0; j < keys; ++j) {
+      const VF p = exp_or_zero(f, hn::Sub(hn::Load(f, column + j * W), base));
+      hn::Store(p, f, column + j * W);
+      sum = hn::Add(sum, p);
+    }
+    hn::Store(top, f, block.top + v * kLanesF);
+    hn::Store(factor, f, block.factor + v * kLanesF);
+    hn::Store(sum, f, block.sum + v * kLanesF);
   }
-#pragma GCC unroll 64
-  for (i64 r = 0; r < R; ++r)
-#pragma GCC unroll 64
-    for (i64 v = 0; v < kTileVectors; ++v) hn::Store(sum[r][v], f, s + r * T + v * kLanesF);
 }
 
-HWY_INLINE void all_rows_by_panel(i64 rows, const float* a, i64 P, i64 E, const float* panel, float* s) {
-  i64 r = 0;
-  for (; r + kTileRows <= rows; r += kTileRows) rows_by_panel<kTileRows>(a + r * P, P, E, panel, s + r * T);
-  for (; r < rows; ++r) rows_by_panel<1>(a + r * P, P, E, panel, s + r * T);
-}
-
-/// c (R rows; stride P) += a (R,J; stride T) · b (J rows; stride P), columns [0, V·lanes): one chain over j.
-template <i64 R, i64 V>
-HWY_INLINE void rows_by_rows(const float* HWY_RESTRICT a, i64 J, const float* HWY_RESTRICT b, i64 P,
-                             float* HWY_RESTRICT c) {
-  const F f;
-  VF sum[R][V];
-#pragma GCC unroll 64
-  for (i64 r = 0; r < R; ++r)
-#pragma GCC unroll 64
-    for (i64 v = 0; v < V; ++v) sum[r][v] = hn::Load(f, c + r * P + v * kLanesF);
-  for (i64 j = 0; j < J; ++j) {
-    VF x[V];
-#pragma GCC unroll 64
-    for (i64 v = 0; v < V; ++v) x[v] = hn::Load(f, b + j * P + v * kLanesF);
-#pragma GCC unroll 64
-    for (i64 r = 0; r < R; ++r) {
-      const VF p = hn::Set(f, a[r * T + j]);
-#pragma GCC unroll 64
-      for (i64 v = 0; v < V; ++v) sum[r][v] = hn::MulAdd(p, x[v], sum[r][v]);
-    }
-  }
-#pragma GCC unroll 64
-  for (i64 r = 0; r < R; ++r)
-#pragma GCC unroll 64
-    for (i64 v = 0; v < V; ++v) hn::Store(sum[r][v], f, c + r * P + v * kLanesF);
+/// Merges the tile of keys at `tile` into the block.
+template <i64 V>
+HWY_INLINE void merge_tile(const Block& block,
+                           const float* k,
+                           const float* v,
+                           i64 stride,
+                           i64 tile,
+                           i64 first_position,
+                           i64 E,
+                           i64 window,
+                           float* s) {
+  constexpr i64 W = V * kLanesF;
+  const i64 origin = first_position - tile;  // position 0 of the block, counted from the tile's first key
+  const i64 keys = HWY_MIN(T, block.last + origin + 1);
+  if (keys <= 0 || (window > 0 && block.first + origin - window >= T - 1)) return;
+  const bool masked = keys - 1 > block.first + origin || (window > 0 && block.last + origin - window >= 0);
+  column_strip<Start::zero, V>(keys, TileA{k, stride, 1}, E, block.q, W, s, W, nullptr);
+  softmax_tile<V>(block, keys, masked, origin, window, s);
+  column_strip<Start::rescale, V>(E, TileA{v, 1, stride}, keys, s, W, block.out, W, block.factor);
 }
 
 template <i64 V>
-HWY_INLINE void column_block(i64 rows, const float* a, i64 J, const float* b, i64 P, float* c) {
-  constexpr i64 R = 3;
-  i64 r = 0;
-  for (; r + R <= rows; r += R) rows_by_rows<R, V>(a + r * T, J, b, P, c + r * P);
-  for (; r < rows; ++r) rows_by_rows<1, V>(a + r * T, J, b, P, c + r * P);
-}
-
-HWY_INLINE void all_rows_by_rows(i64 rows, const float* a, i64 J, const float* b, i64 P, float* c) {
-  i64 at = 0;
-  for (; at + 4 * kLanesF <= P; at += 4 * kLanesF) column_block<4>(rows, a, J, b + at, P, c + at);
-  for (; at + 2 * kLanesF <= P; at += 2 * kLanesF) column_block<2>(rows, a, J, b + at, P, c + at);
-  for (; at < P; at += kLanesF) column_block<1>(rows, a, J, b + at, P, c + at);
-}
-
-/// The keys of a tile that the query at `position` sees: [first, last) inside the tile.
-struct Seen {
-  i64 first, last;
-};
-HWY_INLINE Seen seen_keys(i64 position, i64 tile_begin, i64 tile_keys, i64 window) {
-  const i64 last = HWY_MIN(tile_keys, position + 1 - tile_begin);
-  const i64 first = window > 0 ? HWY_MAX(i64{0}, position - window + 1 - tile_begin) : i64{0};
-  return {first, last};
-}
-
-/// Sets s outside [first, last) to −∞.
-HWY_INLINE void mask_row(float* s, Seen seen) {
-  for (i64 j = 0; j < seen.first; ++j) s[j] = kMinusInfinity;
-  for (i64 j = HWY_MAX(seen.last, i64{0}); j < T; ++j) s[j] = kMinusInfinity;
-}
-
-/// s ← e^(s − m) over a tile; returns the sum. A masked key gives exactly 0.
-HWY_INLINE float exp_row(float* s, float m) {
-  const F f;
-  const VF top = hn::Set(f, m), low = hn::Set(f, -87.0f);
-  VF sum = hn::Zero(f);
-#pragma GCC unroll 64
-  for (i64 v = 0; v < kTileVectors; ++v) {
-    const VF x = hn::Sub(hn::Load(f, s + v * kLanesF), top);
-    const VF e = hn::IfThenElseZero(hn::Ge(x, low), hn::Exp(f, hn::Max(x, low)));
-    sum = hn::Add(sum, e);
-    hn::Store(e, f, s + v * kLanesF);
-  }
-  return sum_lanes(f, sum);
-}
-
-HWY_INLINE float max_row(const float* s) {
-  const F f;
-  VF top = hn::Load(f, s);
-#pragma GCC unroll 64
-  for (i64 v = 1; v < kTileVectors; ++v) top = hn::Max(top, hn::Load(f, s + v * kLanesF));
-  return max_lanes(f, top);
-}
-
-HWY_INLINE void scale_row(float* x, i64 P, float s) {
-  const F f;
-  const VF factor = hn::Set(f, s);
-  for (i64 i = 0; i < P; i += kLanesF) hn::Store(hn::Mul(hn::Load(f, x + i), factor), f, x + i);
-}
-
-void attention_tile(const float* q, const AttentionSeq& seq, const AttentionShape& shape, i64 kv, i64 begin, i64 end,
-                    float* o, float* lse, float* scratch) {
-  const i64 E = shape.E, P = padded(E), group = shape.H / shape.K, rows = end - begin;
+HWY_NOINLINE void forward_columns(const float* q,
+                                  const AttentionSeq& seq,
+                                  const AttentionShape& shape,
+                                  i64 kv,
+                                  i64 begin,
+                                  i64 end,
+                                  float* o,
+                                  float* lse,
+                                  float* scratch) {
+  constexpr i64 W = V * kLanesF;
+  const auto transpose = cpu::gemm_kernels().transpose;
+  const i64 E = shape.E, P = padded(E), group = shape.H / shape.K;
+  const i64 columns = (end - begin) * group, padded_columns = round_up(columns, W),
+            blocks = padded_columns / W;
   const i64 q_stride = shape.H * E, kv_stride = shape.K * E;
-  float* k_rows = scratch;                     // (T,P)
-  float* v_rows = k_rows + T * P;              // (T,P)
-  float* panel = v_rows + T * P;               // (E,T)
-  float* q_rows = panel + P * T;               // (64,P)
-  float* out = q_rows + cpu::kQueryTile * P;   // (64,P)
-  float* s = out + cpu::kQueryTile * P;        // (64,T)
-  float m[cpu::kQueryTile], sum[cpu::kQueryTile];
-  for (i64 i = 0; i < 2 * T * P; ++i) k_rows[i] = 0.0f;
-  for (i64 i = 0; i < 2 * cpu::kQueryTile * P; ++i) q_rows[i] = 0.0f;
+  const i64 first_position = seq.keys - seq.rows + begin, last_position = first_position + (end - begin) - 1;
 
-  const i64 first_position = seq.keys - seq.rows + begin, last_position = first_position + rows - 1;
+  float* queries = scratch;                   // (E,W) for each block
+  float* out = queries + padded_columns * P;  // (E,W) for each block
+  float* rows = out + padded_columns * P;     // (columns,P): rows on their way in and out
+  float* k_tile = rows + padded_columns * P;  // (T,P)
+  float* v_tile = k_tile + T * P;             // (T,P)
+  float* s = v_tile + T * P;                  // (T,W)
+  float* top = s + T * W;                     // (columns) each
+  float* sum = top + padded_columns;
+  float* factor = sum + padded_columns;
+  float* position = factor + padded_columns;
+
+  for (i64 r = begin; r < end; ++r)
+    copy_rows(q + (seq.row + r) * q_stride + kv * group * E,
+              E,
+              group,
+              E,
+              P,
+              shape.scale,
+              rows + (r - begin) * group * P);
+  for (i64 c = columns; c < padded_columns; ++c) fill(rows + c * P, P, 0.0f);
+  fill(out, padded_columns * P, 0.0f);
+  fill(top, padded_columns, kMinusInfinity);
+  fill(sum, padded_columns, 0.0f);
+  for (i64 c = 0; c < padded_columns; ++c) position[c] = static_cast<float>(HWY_MIN(c, columns - 1) / group);
+  const auto block_at = [&](i64 b) {
+    const i64 at = b * W, last = HWY_MIN(at + W, columns) - 1;
+    return Block{queries + at * P,
+                 out + at * P,
+                 top + at,
+                 sum + at,
+                 factor + at,
+                 position + at,
+                 at / group,
+                 last / group};
+  };
+  for (i64 b = 0; b < blocks; ++b) transpose(rows + b * W * P, P, W, E, queries + b * W * P, W);
+
   const i64 oldest = shape.window > 0 ? HWY_MAX(i64{0}, first_position - shape.window + 1) : i64{0};
-  for (i64 h = kv * group; h < (kv + 1) * group; ++h) {
-    copy_rows(q + (seq.row + begin) * q_stride + h * E, q_stride, rows, E, P, shape.scale, q_rows);
-    for (i64 i = 0; i < rows * P; ++i) out[i] = 0.0f;
-    for (i64 r = 0; r < rows; ++r) m[r] = kMinusInfinity, sum[r] = 0.0f;
-
-    for (i64 tile = oldest / T * T; tile <= last_position; tile += T) {
-      const i64 keys = HWY_MIN(T, last_position + 1 - tile);
-      const i64 block = tile / seq.block_tokens, offset = (tile % seq.block_tokens) * kv_stride + kv * E;
-      copy_rows(seq.k_blocks[static_cast<std::size_t>(block)] + offset, kv_stride, keys, E, P, 1.0f, k_rows);
-      copy_rows(seq.v_blocks[static_cast<std::size_t>(block)] + offset, kv_stride, keys, E, P, 1.0f, v_rows);
-      transpose_tile(k_rows, keys, E, P, panel);
-      all_rows_by_panel(rows, q_rows, P, E, panel, s);
-      for (i64 r = 0; r < rows; ++r) {
-        float* row = s + r * T;
-        const Seen seen = seen_keys(first_position + r, tile, keys, shape.window);
-        if (seen.first >= seen.last) {
-          for (i64 j = 0; j < T; ++j) row[j] = 0.0f;
-          continue;
-        }
-        mask_row(row, seen);
-        const float top = HWY_MAX(m[r], max_row(row));
-        const float correction = m[r] == top ? 1.0f : std::exp(m[r] - top);  // 0 at the first tile
-        sum[r] = sum[r] * correction + exp_row(row, top);
-        if (correction != 1.0f) scale_row(out + r * P, P, correction);
-        m[r] = top;
-      }
-      all_rows_by_rows(rows, s, keys, v_rows, P, out);
+  for (i64 tile = oldest / T * T; tile <= last_position; tile += T) {
+    const i64 keys = HWY_MIN(T, last_position + 1 - tile);
+    const std::size_t memory_block = static_cast<std::size_t>(tile / seq.block_tokens);
+    const i64 offset = tile % seq.block_tokens * kv_stride + kv * E;
+    const float *k = seq.k_blocks[memory_block] + offset, *v = seq.v_blocks[memory_block] + offset;
+    i64 stride = kv_stride;
+    if (blocks > 1) {  // rows a power of two apart would evict each other from the cache
+      copy_rows(k, stride, keys, E, P, 1.0f, k_tile);
+      copy_rows(v, stride, keys, E, P, 1.0f, v_tile);
+      k = k_tile, v = v_tile, stride = P;
     }
+    for (i64 b = 0; b < blocks; ++b)
+      merge_tile<V>(block_at(b), k, v, stride, tile, first_position, E, shape.window, s);
+  }
 
-    for (i64 r = 0; r < rows; ++r) {
-      float* to = o + (seq.row + begin + r) * q_stride + h * E;
-      const float inverse = 1.0f / sum[r];
-      for (i64 e = 0; e < E; ++e) to[e] = out[r * P + e] * inverse;
-      if (lse) lse[(seq.row + begin + r) * shape.H + h] = m[r] + std::log(sum[r]);
+  for (i64 b = 0; b < blocks; ++b) transpose(out + b * W * P, W, E, W, rows + b * W * P, P);
+  for (i64 c = 0; c < columns; ++c) {
+    const i64 row = seq.row + begin + c / group, h = kv * group + c % group;
+    const F f;
+    const VF inverse = hn::Set(f, 1.0f / sum[c]);
+    each_vector(E, [&](i64 i, i64 n) HWY_ATTR {
+      store_some(f, hn::Mul(hn::Load(f, rows + c * P + i), inverse), o + row * q_stride + h * E + i, n);
+    });
+    if (lse) lse[row * shape.H + h] = top[c] + std::log(sum[c]);
+  }
+}
+
+void attention_tile(const float* q,
+                    const AttentionSeq& seq,
+                    const AttentionShape& shape,
+                    i64 kv,
+                    i64 begin,
+                    i64 end,
+                    float* o,
+                    float* lse,
+                    float* scratch) {
+  const bool few = (end - begin) * (shape.H / shape.K) <= kLanesF;  // as when one token is decoded
+  (few ? forward_columns<1> : forward_columns<2>)(q, seq, shape, kv, begin, end, o, lse, scratch);
+}
+
+i64 attention_scratch(i64 E, i64 group) {
+  const i64 P = padded(E), columns = round_up(cpu::query_rows(group) * group, 2 * kLanesF);
+  return round_up(3 * columns * P + 2 * T * P + T * 2 * kLanesF + 4 * columns, 16);
+}
+
+// ---- backward: a lane is a key ----
+
+struct BackwardTile {
+  float *k, *dk, *dv;        // (T,P): k is scaled
+  float *k_panel, *v_panel;  // (E,T)
+  float *p, *ds;             // (T,T)
+};
+
+/// p ← e^(s − lse) over the seen keys, ds ← p·(ds − δ), for query rows [first, first + rows) against keys at
+/// `tile`.
+HWY_INLINE void weights_and_gradients(i64 rows,
+                                      i64 first,
+                                      i64 tile,
+                                      i64 keys,
+                                      i64 window,
+                                      const float* lse,
+                                      const float* delta,
+                                      float* HWY_RESTRICT p,
+                                      float* HWY_RESTRICT ds) {
+  const F f;
+  const VF lane = hn::Iota(f, 0.0f);
+  for (i64 r = 0; r < rows; ++r) {
+    const i64 newest = HWY_MIN(first + r - tile, keys - 1),
+              oldest = window > 0 ? first + r - tile - window : i64{-1};
+    const VF base = hn::Set(f, lse[r]), shift = hn::Set(f, delta[r]);
+    const bool masked = newest < T - 1 || oldest >= 0;
+    for (i64 j = 0; j < T; j += kLanesF) {
+      VF e = exp_or_zero(f, hn::Sub(hn::Load(f, p + r * T + j), base));
+      if (masked) {
+        const VF key = hn::Add(lane, hn::Set(f, static_cast<float>(j)));
+        e = hn::IfThenElseZero(hn::And(hn::Le(key, hn::Set(f, static_cast<float>(newest))),
+                                       hn::Gt(key, hn::Set(f, static_cast<float>(oldest)))),
+                               e);
+      }
+      hn::Store(e, f, p + r * T + j);
+      hn::Store(hn::Mul(e, hn::Sub(hn::Load(f, ds + r * T + j), shift)), f, ds + r * T + j);
     }
   }
 }
 
-// With P = e^(s − lse), δ = Σ_e dout·o, dS = P·(dout·vᵀ − δ):
-//   dv += Pᵀ·dout     dq += scale · dS·k     dk += scale · dSᵀ·q
-void attention_backward_head(const cpu::AttentionGradients& g, const AttentionSeq& seq, const AttentionShape& shape,
-                             i64 kv, float* scratch) {
-  const i64 E = shape.E, P = padded(E), group = shape.H / shape.K, N = seq.rows;
+/// Rows [first, first + rows) of one head, all of (rows,P), against one tile of keys.
+HWY_INLINE void backward_pair(const BackwardTile& t,
+                              i64 rows,
+                              i64 first,
+                              i64 tile,
+                              i64 keys,
+                              i64 E,
+                              i64 window,
+                              const float* q,
+                              const float* dout,
+                              const float* lse,
+                              const float* delta,
+                              float* dq) {
+  const i64 P = padded(E), width = round_up(E, kLanesF) / kLanesF, panel = T / kLanesF;
+  tile_product<Start::zero>(rows, panel, TileA{q, P, 1}, E, t.k_panel, T, t.p, T);
+  tile_product<Start::zero>(rows, panel, TileA{dout, P, 1}, E, t.v_panel, T, t.ds, T);
+  weights_and_gradients(rows, first, tile, keys, window, lse, delta, t.p, t.ds);
+  tile_product<Start::add>(keys, width, TileA{t.p, 1, T}, rows, dout, P, t.dv, P);
+  tile_product<Start::add>(keys, width, TileA{t.ds, 1, T}, rows, q, P, t.dk, P);
+  tile_product<Start::add>(rows, width, TileA{t.ds, T, 1}, keys, t.k, P, dq, P);
+}
+
+// With p = e^(s − lse), δ = Σ_e dout·o, ds = p·(dout·v − δ):
+//   dv[j] = Σ_i p[i,j] dout[i]     dk[j] = scale · Σ_i ds[i,j] q[i]     dq[i] = scale · Σ_j ds[i,j] k[j]
+void attention_backward_head(const cpu::AttentionGradients& g,
+                             const AttentionSeq& seq,
+                             const AttentionShape& shape,
+                             i64 kv,
+                             float* scratch) {
+  const auto transpose = cpu::gemm_kernels().transpose;
+  const i64 E = shape.E, P = padded(E), group = shape.H / shape.K, N = seq.rows, padded_N = round_up(N, 16);
   const i64 q_stride = shape.H * E, kv_stride = shape.K * E;
-  float* k_rows = scratch;                      // (T,P) each
-  float* v_rows = k_rows + T * P;
-  float* dk_rows = v_rows + T * P;
-  float* dv_rows = dk_rows + T * P;
-  float* q_rows = dv_rows + T * P;
-  float* do_rows = q_rows + T * P;
-  float* dq_rows = do_rows + T * P;
-  float* k_panel = dq_rows + T * P;             // (P,T) each
-  float* v_panel = k_panel + P * T;
-  float *p = v_panel + P * T, *ds = p + T * T;  // (T,T) each, and their transposes
-  float *p_t = ds + T * T, *ds_t = p_t + T * T;
-  for (i64 i = 0; i < 7 * T * P; ++i) scratch[i] = 0.0f;
-  for (i64 n = 0; n < N; ++n) {
-    float* row = g.dq + (seq.row + n) * q_stride + kv * group * E;
-    for (i64 i = 0; i < group * E; ++i) row[i] = 0.0f;
-  }
+  const F f;
+  float* q = scratch;                // (N,P), scaled
+  float* dout = q + N * P;           // (N,P)
+  float* dq = dout + N * P;          // (N,P)
+  float* lse = dq + N * P;           // (N)
+  float* delta = lse + padded_N;     // (N)
+  float* v_rows = delta + padded_N;  // (T,P)
+  BackwardTile t;
+  t.k = v_rows + T * P, t.dk = t.k + T * P, t.dv = t.dk + T * P;
+  t.k_panel = t.dv + T * P, t.v_panel = t.k_panel + P * T, t.p = t.v_panel + P * T, t.ds = t.p + T * T;
 
-  for (i64 tile = 0; tile < N; tile += T) {
-    const i64 keys = HWY_MIN(T, N - tile);
-    const i64 at = (seq.row + tile) * kv_stride + kv * E;
-    copy_rows(g.k + at, kv_stride, keys, E, P, 1.0f, k_rows);
-    copy_rows(g.v + at, kv_stride, keys, E, P, 1.0f, v_rows);
-    transpose_tile(k_rows, keys, E, P, k_panel);
-    transpose_tile(v_rows, keys, E, P, v_panel);
-    for (i64 i = 0; i < 2 * T * P; ++i) dk_rows[i] = 0.0f;
-    const i64 last_query = shape.window > 0 ? HWY_MIN(N, tile + keys - 1 + shape.window) : N;
-    for (i64 h = kv * group; h < (kv + 1) * group; ++h) {
-      for (i64 first = tile; first < last_query; first += T) {
-        const i64 rows = HWY_MIN(T, last_query - first), q_at = (seq.row + first) * q_stride + h * E;
-        copy_rows(g.q + q_at, q_stride, rows, E, P, shape.scale, q_rows);
-        copy_rows(g.dout + q_at, q_stride, rows, E, P, 1.0f, do_rows);
-        all_rows_by_panel(rows, q_rows, P, E, k_panel, p);
-        all_rows_by_panel(rows, do_rows, P, E, v_panel, ds);
-        for (i64 r = 0; r < rows; ++r) {
-          const i64 n = seq.row + first + r;
-          mask_row(p + r * T, seen_keys(first + r, tile, keys, shape.window));
-          exp_row(p + r * T, g.lse[n * shape.H + h]);
-          float delta = 0.0f;
-          const float *dout = g.dout + n * q_stride + h * E, *o = g.o + n * q_stride + h * E;
-          for (i64 e = 0; e < E; ++e) delta += dout[e] * o[e];
-          for (i64 j = 0; j < T; ++j) ds[r * T + j] = p[r * T + j] * (ds[r * T + j] - delta);
-        }
-        transpose_tile(p, rows, T, T, p_t);
-        transpose_tile(ds, rows, T, T, ds_t);
-        all_rows_by_rows(keys, p_t, rows, do_rows, P, dv_rows);
-        all_rows_by_rows(keys, ds_t, rows, q_rows, P, dk_rows);
-        for (i64 i = 0; i < rows * P; ++i) dq_rows[i] = 0.0f;
-        all_rows_by_rows(rows, ds, keys, k_rows, P, dq_rows);
-        for (i64 r = 0; r < rows; ++r) {
-          float* to = g.dq + q_at + r * q_stride;
-          for (i64 e = 0; e < E; ++e) to[e] += dq_rows[r * P + e] * shape.scale;
-        }
-      }
+  for (i64 h = kv * group; h < (kv + 1) * group; ++h) {
+    const i64 at = seq.row * q_stride + h * E;
+    copy_rows(g.q + at, q_stride, N, E, P, shape.scale, q);
+    copy_rows(g.dout + at, q_stride, N, E, P, 1.0f, dout);
+    fill(dq, N * P, 0.0f);
+    for (i64 n = 0; n < N; ++n) {
+      VF dot = hn::Zero(f);
+      each_vector(E, [&](i64 i, i64 count) HWY_ATTR {
+        dot =
+            hn::MulAdd(hn::Load(f, dout + n * P + i), load_some(f, g.o + at + n * q_stride + i, count), dot);
+      });
+      delta[n] = sum_lanes(f, dot);
+      lse[n] = g.lse[(seq.row + n) * shape.H + h];
     }
-    for (i64 r = 0; r < keys; ++r)
-      for (i64 e = 0; e < E; ++e) {
-        g.dk[at + r * kv_stride + e] = dk_rows[r * P + e];
-        g.dv[at + r * kv_stride + e] = dv_rows[r * P + e];
-      }
+
+    for (i64 tile = 0; tile < N; tile += T) {
+      const i64 keys = HWY_MIN(T, N - tile), kv_at = (seq.row + tile) * kv_stride + kv * E;
+      copy_rows(g.k + kv_at, kv_stride, keys, E, P, 1.0f, t.k);
+      copy_rows(g.v + kv_at, kv_stride, keys, E, P, 1.0f, v_rows);
+      fill(t.k + keys * P, (T - keys) * P, 0.0f);
+      fill(v_rows + keys * P, (T - keys) * P, 0.0f);
+      transpose(t.k, P, T, E, t.k_panel, T);
+      transpose(v_rows, P, T, E, t.v_panel, T);
+      copy_rows(t.k, P, keys, P, P, shape.scale, t.k);
+      fill(t.dk, 2 * T * P, 0.0f);
+      const i64 last_query = shape.window > 0 ? HWY_MIN(N, tile + keys - 1 + shape.window) : N;
+      for (i64 first = tile; first < last_query; first += T)
+        backward_pair(t,
+                      HWY_MIN(T, last_query - first),
+                      first,
+                      tile,
+                      keys,
+                      E,
+                      shape.window,
+                      q + first * P,
+                      dout + first * P,
+                      lse + first,
+                      delta + first,
+                      dq + first * P);
+      for (i64 r = 0; r < keys; ++r)
+        each_vector(E, [&](i64 i, i64 n) HWY_ATTR {
+          float *dk = g.dk + kv_at + r * kv_stride + i, *dv = g.dv + kv_at + r * kv_stride + i;
+          VF x = hn::Load(f, t.dk + r * P + i), y = hn::Load(f, t.dv + r * P + i);
+          if (h > kv * group) x = hn::Add(load_some(f, dk, n), x), y = hn::Add(load_some(f, dv, n), y);
+          store_some(f, x, dk, n);
+          store_some(f, y, dv, n);
+        });
+    }
+    for (i64 n = 0; n < N; ++n)
+      each_vector(E, [&](i64 i, i64 count) HWY_ATTR {
+        store_some(f, hn::Load(f, dq + n * P + i), g.dq + at + n * q_stride + i, count);
+      });
   }
 }
 
-i64 attention_scratch(i64 E) {
-  const i64 P = padded(E), Q = cpu::kQueryTile;
-  const i64 forward = 2 * T * P + P * T + 2 * Q * P + Q * T;
-  const i64 backward = 7 * T * P + 2 * P * T + 4 * T * T;
-  return HWY_MAX(forward, backward);
+i64 attention_backward_scratch(i64 E, i64 rows) {
+  const i64 P = padded(E);
+  return 3 * rows * P + 2 * round_up(rows, 16) + 4 * T * P + 2 * P * T + 2 * T * T;
 }
 
 }  // namespace pare::HWY_NAMESPACE
@@ -296,14 +372,28 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace pare::cpu {
 HWY_EXPORT(attention_scratch);
+HWY_EXPORT(attention_backward_scratch);
 HWY_EXPORT(attention_tile);
 HWY_EXPORT(attention_backward_head);
-i64 attention_scratch(i64 E) { return HWY_DYNAMIC_DISPATCH(attention_scratch)(E); }
-void attention_tile(const float* q, const AttentionSeq& seq, const AttentionShape& shape, i64 kv, i64 begin, i64 end,
-                    float* o, float* lse, float* scratch) {
+i64 attention_scratch(i64 E, i64 group) { return HWY_DYNAMIC_DISPATCH(attention_scratch)(E, group); }
+i64 attention_backward_scratch(i64 E, i64 rows) {
+  return HWY_DYNAMIC_DISPATCH(attention_backward_scratch)(E, rows);
+}
+void attention_tile(const float* q,
+                    const AttentionSeq& seq,
+                    const AttentionShape& shape,
+                    i64 kv,
+                    i64 begin,
+                    i64 end,
+                    float* o,
+                    float* lse,
+                    float* scratch) {
   HWY_DYNAMIC_DISPATCH(attention_tile)(q, seq, shape, kv, begin, end, o, lse, scratch);
 }
-void attention_backward_head(const AttentionGradients& g, const AttentionSeq& seq, const AttentionShape& shape, i64 kv,
+void attention_backward_head(const AttentionGradients& g,
+                             const AttentionSeq& seq,
+                             const AttentionShape& shape,
+                             i64 kv,
                              float* scratch) {
   HWY_DYNAMIC_DISPATCH(attention_backward_head)(g, seq, shape, kv, scratch);
 }
