@@ -107,6 +107,16 @@ std::size_t complete_utf8_prefix(std::string_view bytes) {
   return bytes.size();
 }
 
+std::size_t first_broken_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    bool cut = false;
+    const std::size_t n = valid_character(text.substr(at), cut);
+    if (n == 0) return at;
+    at += n;
+  }
+  return text.size();
+}
+
 std::string repair_utf8(std::string_view bytes) {
   std::string out;
   while (!bytes.empty()) {

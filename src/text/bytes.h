@@ -27,6 +27,8 @@ bool is_byte_characters(std::string_view text);
 
 /// Length of the longest prefix that ends in no cut-off character: what may be shown while more bytes follow.
 std::size_t complete_utf8_prefix(std::string_view bytes);
+/// Offset of the first byte that is not part of a valid character; text.size() when there is none.
+std::size_t first_broken_utf8(std::string_view text);
 /// Replaces each maximal broken part by U+FFFD.
 std::string repair_utf8(std::string_view bytes);
 
