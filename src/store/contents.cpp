@@ -56,7 +56,8 @@ std::string hash_of_files(const std::vector<FileEntry>& files) {
 
 std::string about_text(const std::string& key, const json& inputs, const std::vector<FileEntry>& files) {
   json about = {{"format", kArtefactFormat}, {"key", key}};
-  for (const auto& [name, value] : nlohmann::json(inputs).items()) {
+  const nlohmann::json sorted(inputs);
+  for (const auto& [name, value] : sorted.items()) {
     if (about.contains(name) || name == "files")
       throw bug("an input of artefact {} is called \"{}\"", key, name);
     about[name] = value;
@@ -88,7 +89,8 @@ std::vector<FileEntry> listed_files(const std::string& text, const std::string& 
 SeenFiles::SeenFiles(fs::path file) : file_(std::move(file)) {
   if (!fs::exists(file_)) return;
   try {
-    for (const auto& [name, value] : read_json(file_).items())
+    const json all = read_json(file_);
+    for (const auto& [name, value] : all.items())
       seen_[name] = {value.at("inode"), value.at("bytes"), value.at("changed_ns"), value.at("sha256")};
   } catch (const std::exception& e) {
     log_debug("{}: forgotten: {}", file_.string(), e.what());
