@@ -84,8 +84,8 @@ json canonical_options(const std::vector<OptionHelp>& options,
 template <class Options, class... T>
 std::vector<OptionHelp> option_help(const std::tuple<Field<Options, T>...>& fields) {
   std::vector<OptionHelp> out;
-  const Options defaults{};
-  const auto add = [&](const auto& f) {
+  [[maybe_unused]] const Options defaults{};
+  [[maybe_unused]] const auto add = [&](const auto& f) {
     using V = std::decay_t<decltype(defaults.*(f.member))>;
     OptionHelp h{f.name, "", defaults.*(f.member), f.help, {}, {}, {}};
     h.type = std::is_same_v<V, bool>     ? "bool"
@@ -105,7 +105,7 @@ std::vector<OptionHelp> option_help(const std::tuple<Field<Options, T>...>& fiel
 template <class Options, class... T>
 Options options_of(const std::tuple<Field<Options, T>...>& fields, const json& canonical) {
   Options o{};
-  const auto take = [&](const auto& f) {
+  [[maybe_unused]] const auto take = [&](const auto& f) {
     o.*(f.member) = canonical.at(f.name).template get<std::decay_t<decltype(o.*(f.member))>>();
   };
   std::apply([&](const auto&... f) { (take(f), ...); }, fields);

@@ -65,14 +65,15 @@ bool add_stage(const std::string& name,
                void (*run)(const Options&, Job&),
                Makes makes = Makes::changed_model,
                const std::source_location& at = std::source_location::current()) {
-  StageInfo info{name, version, summary, "", makes == Makes::new_model, option_help(fields), {}, {}, {}};
+  StageInfo info{
+      name, version, summary, "", makes == Makes::new_model, option_help<Options>(fields), {}, {}, {}};
   info.canonical = [name, help = info.options](const json& given, const std::string& where) {
     return canonical_options(help, name, given, where);
   };
   info.estimate = [fields, estimate](const json& o, const ModelShape& m) {
-    return estimate(options_of(fields, o), m);
+    return estimate(options_of<Options>(fields, o), m);
   };
-  info.run = [fields, run](const json& o, Job& job) { run(options_of(fields, o), job); };
+  info.run = [fields, run](const json& o, Job& job) { run(options_of<Options>(fields, o), job); };
   return add_stage_info(std::move(info), at);
 }
 
