@@ -6,7 +6,7 @@ set(PARE_FOLDERS
 # g++ 12 sees what is not there: a stringop-overflow in fmt's checking of a format string, a restrict in "a" + string.
 add_library(pare_warnings INTERFACE)
 target_compile_options(pare_warnings INTERFACE
-  -Wall -Wextra -Wshadow=local -Wconversion -Wno-sign-conversion -Wno-stringop-overflow -Wno-restrict -Werror)
+  -Wall -Wextra -Wshadow=local -Wconversion -Wno-sign-conversion -Wno-stringop-overflow -Wno-restrict -Wno-maybe-uninitialized -Werror)
 
 # What every folder may use. Objects are compiled for the lowest supported CPU; faster code is chosen at
 # run time by Highway, so no -march beyond this one may appear anywhere.
@@ -28,19 +28,22 @@ target_compile_definitions(pare_common INTERFACE
   HWY_WANT_AVX3_DL HWY_DISABLED_TARGETS=\(HWY_SSSE3|HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128\)
   PARE_VERSION="${PROJECT_VERSION}")
 
+# Stages and measures register themselves: these folders are object libraries, or the linker would drop files that
+# nobody calls by name.
+set(PARE_SELF_REGISTERING measure eval stages)
+
 set(below pare_common)
 foreach(folder IN LISTS PARE_FOLDERS)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp)
   if(NOT sources)
     add_library(pare_${folder} INTERFACE)
     target_link_libraries(pare_${folder} INTERFACE ${below})
-  elseif(folder STREQUAL "stages")
-    # Stages register themselves: an object library, or the linker would drop them.
-    add_library(pare_stages_objects OBJECT ${sources})
-    target_link_libraries(pare_stages_objects PUBLIC ${below} PRIVATE pare_warnings)
-    add_library(pare_stages INTERFACE)
-    target_link_libraries(pare_stages INTERFACE ${below} pare_stages_objects)
-    target_sources(pare_stages INTERFACE $<TARGET_OBJECTS:pare_stages_objects>)
+  elseif(folder IN_LIST PARE_SELF_REGISTERING)
+    add_library(pare_${folder}_objects OBJECT ${sources})
+    target_link_libraries(pare_${folder}_objects PRIVATE pare_common pare_warnings)
+    add_library(pare_${folder} INTERFACE)
+    target_link_libraries(pare_${folder} INTERFACE ${below})
+    target_sources(pare_${folder} INTERFACE $<TARGET_OBJECTS:pare_${folder}_objects>)
   else()
     add_library(pare_${folder} STATIC ${sources})
     target_link_libraries(pare_${folder} PUBLIC ${below} PRIVATE pare_warnings)
