@@ -143,11 +143,10 @@ std::vector<NamedText> RunsDb::tags(const std::string& run) const {
 std::vector<StageTime> RunsDb::stage_times(const std::string& stage,
                                            const std::string& isa,
                                            i64 limit) const {
-  Statement query(
-      *db_,
-      "select s_predicted, s_measured from stages join runs on runs.id = stages.run "
-      "where stage = ? and isa = ? and not cached and s_predicted is not null and s_measured is not null "
-      "order by runs.started_s desc, stages.rowid desc limit ?");
+  Statement query(*db_,
+                  "select s_predicted, s_measured from stages join runs on runs.id = stages.run "
+                  "where stage = ? and isa = ? and not cached and s_measured is not null "
+                  "order by runs.started_s desc, stages.rowid desc limit ?");
   query.bind(stage, isa, limit);
   std::vector<StageTime> all;
   while (query.next()) all.push_back({query.real(0), query.real(1)});
