@@ -119,7 +119,7 @@ TEST_F(StoreTest, KilledAnywhereTheNextTryMakesTheSameArtefactAndLeavesNothing) 
   const double whole_s = watch.elapsed_s();
   Rng rng(20240501);
   int killed = 0;
-  for (int round = 0; round < 25; ++round) {
+  for (int round = 0; round < 15; ++round) {
     const fs::path root = folder_ / std::to_string(round);
     Store store(root);
     for (int attempt = 0; attempt < 3; ++attempt) {
