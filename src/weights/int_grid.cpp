@@ -29,6 +29,7 @@ float stored_below(double scale, DType dtype) {
 
 int IntGrid::code(float w) const {
   const float steps = std::round(w / scale);
+  if (std::isnan(steps)) return zero;  // 0/0: the scale vanished in its dtype, see fits_f16()
   return static_cast<int>(std::clamp(steps, static_cast<float>(-zero), static_cast<float>(top - zero))) +
          zero;
 }
@@ -52,6 +53,7 @@ IntGrid fit_int_grid(std::span<const float> group, int bits, bool symmetric, DTy
   const double step = (static_cast<double>(high) - static_cast<double>(low)) / top;
   if (step < static_cast<double>(kSmallest)) return zeros;
   const float scale = stored_below(step, scale_dtype);
+  if (scale == 0 || std::isinf(scale)) return {scale, 0, top};
   const float zero = std::clamp(std::round(-low / scale), 0.0f, static_cast<float>(top));
   return {scale, static_cast<int>(zero), top};
 }

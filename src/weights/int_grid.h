@@ -25,7 +25,8 @@ struct IntGrid {
 };
 
 /// The grid for a group of finite weights; a group of zeros gets scale 1. `scale_dtype`: f16, bf16 or f32.
-/// Groups so small that a scale of f32 would be subnormal count as zeros.
+/// Groups so small that a scale of f32 would be subnormal count as zeros. In f16 a scale may vanish or
+/// overflow: ask fits_f16().
 IntGrid fit_int_grid(std::span<const float> group, int bits, bool symmetric, DType scale_dtype);
 
 /// Whether `grid`'s scale keeps its full precision in f16: neither overflowed nor subnormal.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <vector>
 
 #include "base/threads.h"
 #include "tensor/half.h"
@@ -74,7 +73,7 @@ Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options) {
   const i64 group = group_of(options, K), G = (K + group - 1) / group;
   const float* from = w.f32();
   Tensor codes = Tensor::empty({N, K}, DType::u8), zeros = Tensor::empty({N, G}, DType::u8);
-  std::vector<float> scales(static_cast<std::size_t>(N * G));
+  Tensor scales = Tensor::empty({N, G});
 
   const auto fit = [&](DType scale_dtype) {
     std::atomic<bool> fits{true};
@@ -84,7 +83,7 @@ Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options) {
         const std::span<const float> run(from + n * K + k0, static_cast<std::size_t>(k1 - k0));
         const IntGrid grid = fit_int_grid(run, options.bits, options.symmetric, scale_dtype);
         if (!fits_f16(grid)) fits = false;
-        scales[static_cast<std::size_t>(i)] = grid.scale;
+        scales.f32()[i] = grid.scale;
         zeros.data<u8>()[i] = static_cast<u8>(grid.zero);
         for (i64 k = k0; k < k1; ++k)
           codes.data<u8>()[n * K + k] = static_cast<u8>(grid.code(from[n * K + k]));
@@ -97,11 +96,8 @@ Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options) {
     scale_dtype = DType::bf16;
     fit(scale_dtype);
   }
-  return int_group_weight("int_group",
-                          codes,
-                          Tensor::of({N, G}, scales).to(scale_dtype),
-                          options.symmetric ? Tensor() : zeros,
-                          options);
+  return int_group_weight(
+      "int_group", codes, scales.to(scale_dtype), options.symmetric ? Tensor() : zeros, options);
 }
 
 Weight int_group_weight(const std::string& where,

@@ -1,5 +1,6 @@
 #include "weights/sparse_mask.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -42,7 +43,9 @@ Weight sparse_mask_weight(const Tensor& w) {
       byte = static_cast<u8>(byte | 1 << (k % 8));
       kept.push_back(x);
     }
-  const Tensor values = Tensor::of({static_cast<i64>(kept.size())}, kept).to(type);
+  Tensor values = Tensor::empty({static_cast<i64>(kept.size())});
+  std::copy(kept.begin(), kept.end(), values.f32());
+  values = values.to(type);
   return Weight(std::make_shared<SparseMaskWeight>("sparse_mask", N, K, mask, values));
 }
 
