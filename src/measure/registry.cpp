@@ -2,27 +2,14 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "measure/measure_list.h"
+#include "measure/measure.h"
 
 namespace pare {
 
 namespace {
 
-void insert(std::vector<MeasureInfo>& list, const MeasureInfo& info) {
-  const auto place = std::lower_bound(
-      list.begin(), list.end(), info.name, [](const MeasureInfo& m, const std::string& name) {
-        return m.name < name;
-      });
-  if (place != list.end() && place->name == info.name) throw bug("the measure {} is added twice", info.name);
-  list.insert(place, info);
-}
-
 std::vector<MeasureInfo>& all_measures() {
-  static std::vector<MeasureInfo> list = [] {
-    std::vector<MeasureInfo> own;
-    for (const auto measure : kMeasures) insert(own, measure());
-    return own;
-  }();
+  static std::vector<MeasureInfo> list;
   return list;
 }
 
@@ -86,7 +73,13 @@ MeasureResult measure_result_of(const json& j) {
 }
 
 bool add_measure(const MeasureInfo& info) {
-  insert(all_measures(), info);
+  auto& list = all_measures();
+  const auto place = std::lower_bound(
+      list.begin(), list.end(), info.name, [](const MeasureInfo& m, const std::string& name) {
+        return m.name < name;
+      });
+  if (place != list.end() && place->name == info.name) throw bug("the measure {} is added twice", info.name);
+  list.insert(place, info);
   return true;
 }
 

@@ -1,5 +1,5 @@
 // Measure `size`: bytes of an artefact's files and of the model's parameters as they lie in memory.
-#include "measure/measure_list.h"
+#include "measure/measure.h"
 #include "model/load.h"
 
 namespace pare {
@@ -26,10 +26,8 @@ MeasureResult measure_size(const MeasureInput& input) {
   return r;
 }
 
+const bool added =
+    add_measure({"size", 1, "bytes on disk and of the parameters in memory", false, true, measure_size});
+
 }  // namespace
-
-MeasureInfo size_measure() {
-  return {"size", 1, "bytes on disk and of the parameters in memory", false, true, measure_size};
-}
-
 }  // namespace pare

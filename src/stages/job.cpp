@@ -262,8 +262,8 @@ void Job::read_series() {
   }
 }
 
-std::vector<SeriesPoint> Job::series() const {
-  std::vector<SeriesPoint> out;
+std::vector<CurvePoint> Job::series() const {
+  std::vector<CurvePoint> out;
   for (const auto& [name, points] : series_)
     for (const auto& [step, value] : points) out.push_back({name, step, value});
   return out;

@@ -22,7 +22,7 @@
 namespace pare {
 
 /// One point of a curve: training loss, error per layer, …
-struct SeriesPoint {
+struct CurvePoint {
   std::string name;
   i64 step = 0;
   double value = 0;
@@ -34,7 +34,7 @@ struct JobInput {
   std::filesystem::path work, out;  // both exist; work survives a kill
   u64 seed = 0;
   std::string compute = "exact";            // "exact" | "fast"
-  std::map<std::string, std::string> data;  // the recipe's data: calib, eval, …
+  std::map<std::string, std::string> data;  // those of the recipe's that the stage reads
 };
 
 class Job {
@@ -80,7 +80,7 @@ class Job {
   /// A point of a curve of this run. A resumed job has the points of its earlier tries; a step given again
   /// replaces the old one.
   void add_series(const std::string& name, i64 step, double value);
-  std::vector<SeriesPoint> series() const;
+  std::vector<CurvePoint> series() const;
 
  private:
   struct Piece {

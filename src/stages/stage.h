@@ -38,6 +38,9 @@ struct StageInfo {
   std::string summary;
   std::string file;     // its source, as `pare list stages` shows it: "src/stages/quantize_rtn.cpp"
   bool trains = false;  // makes its own model: needs no parent
+  /// Keys of the recipe's data that it reads: they are part of an artefact's key, and Job::data() knows no
+  /// others.
+  std::vector<std::string> reads;
   std::vector<OptionHelp> options;
   /// All options with defaults, checked. Throws a user error starting with `where`.
   std::function<json(const json& given, const std::string& where)> canonical;
@@ -55,7 +58,8 @@ const StageInfo& find_stage(const std::string& name, const std::string& where = 
 
 enum class Makes { changed_model, new_model };
 
-/// estimate: Cost(const Options&, const ModelShape&); run: void(const Options&, Job&).
+/// estimate: Cost(const Options&, const ModelShape&); run: void(const Options&, Job&). A stage that makes a
+/// new model reads the data train and validation, others what `reads` names.
 template <class Options, class... T>
 bool add_stage(const std::string& name,
                int version,
@@ -64,9 +68,16 @@ bool add_stage(const std::string& name,
                Cost (*estimate)(const Options&, const ModelShape&),
                void (*run)(const Options&, Job&),
                Makes makes = Makes::changed_model,
+               std::vector<std::string> reads = {},
                const std::source_location& at = std::source_location::current()) {
-  StageInfo info{
-      name, version, summary, "", makes == Makes::new_model, option_help<Options>(fields), {}, {}, {}};
+  if (makes == Makes::new_model && reads.empty()) reads = {"train", "validation"};
+  StageInfo info;
+  info.name = name;
+  info.version = version;
+  info.summary = summary;
+  info.trains = makes == Makes::new_model;
+  info.reads = std::move(reads);
+  info.options = option_help<Options>(fields);
   info.canonical = [name, help = info.options](const json& given, const std::string& where) {
     return canonical_options(help, name, given, where);
   };
