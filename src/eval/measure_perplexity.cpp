@@ -1,0 +1,61 @@
+// Measure `perplexity`: e to the mean negative log-likelihood of the evaluation text.
+#include <cmath>
+
+#include "eval/bootstrap.h"
+#include "eval/measure_options.h"
+#include "eval/texts.h"
+#include "measure/measure.h"
+#include "measure/score.h"
+#include "model/load.h"
+
+namespace pare {
+namespace {
+
+/// One mean per sequence; a single long text is cut into pieces so that an interval can be given.
+std::vector<double> means(const Score& score) {
+  constexpr std::size_t kPiece = 256;
+  std::vector<double> out;
+  for (const auto& nll : score.nll)
+    for (std::size_t at = 0; at < nll.size(); at += kPiece) {
+      const std::size_t end = std::min(nll.size(), at + kPiece);
+      double sum = 0;
+      for (std::size_t i = at; i < end; ++i) sum += nll[i];
+      out.push_back(sum / static_cast<double>(end - at));
+    }
+  return out;
+}
+
+MeasureResult measure(const MeasureInput& in) {
+  const std::string name = "perplexity";
+  check_measure_options(name, in.options, {"limit", "window", "stride"});
+  const Model model = load_model(in.model);
+  const auto tokenizer = Tokenizer::load(in.model);
+  const ScoreOptions o{.window = measure_integer(name, in.options, "window", 0),
+                       .stride = measure_integer(name, in.options, "stride", 0)};
+  const auto sequences = judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
+  const Score score = score_sequences(model, sequences, o);
+
+  MetricValue nll;
+  nll.name = "perplexity.nll";
+  nll.value = score.nll_mean();
+  nll.n = score.tokens;
+  nll.unit = "nats";
+  nll.samples = means(score);
+  const Bootstrap spread = paired_bootstrap(nll.samples, {.resamples = 2000});
+  // The interval of the mean of pieces, moved onto the token-weighted mean.
+  const double shift = nll.value - spread.mean;
+  nll.lo = spread.percentile.lo + shift;
+  nll.hi = spread.percentile.hi + shift;
+  MetricValue ppl;
+  ppl.name = "perplexity.ppl";
+  ppl.value = std::exp(nll.value);
+  ppl.lo = std::exp(*nll.lo);
+  ppl.hi = std::exp(*nll.hi);
+  ppl.n = score.tokens;
+  return {{ppl, nll}, false, "perplexity: " + score_convention(o, model.config.max_positions)};
+}
+
+const bool added = add_measure({.name = "perplexity", .version = 1, .summary = "perplexity of the evaluation text", .run = measure});
+
+}  // namespace
+}  // namespace pare
