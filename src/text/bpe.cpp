@@ -25,13 +25,16 @@ std::pair<std::string, std::string> split_merge(const json& m, const std::string
   throw user_error("{}: merge {} is neither \"a b\" nor [\"a\", \"b\"]", where, m.dump().substr(0, 60));
 }
 
-bool flag(const json& model, const char* key) {
-  return model.contains(key) && model[key].is_boolean() && model[key].get<bool>();
+bool flag(const json& model, const char* key, const std::string& where) {
+  if (!model.contains(key) || model[key].is_null()) return false;
+  if (!model[key].is_boolean())
+    throw user_error("{}: BPE option {} = {}, expected true or false", where, key, model[key].dump());
+  return model[key].get<bool>();
 }
 
 }  // namespace
 
-Bpe::Bpe(const json& model, const std::string& where) {
+Bpe::Bpe(const json& model, const std::vector<std::pair<std::string, i64>>& vocab, const std::string& where) {
   const auto refuse = [&](const char* key) {
     if (model.contains(key) && !model[key].is_null() && model[key] != "" && model[key] != 0.0)
       throw user_error("{}: BPE option {} = {} is not supported", where, key, model[key].dump());
@@ -39,37 +42,43 @@ Bpe::Bpe(const json& model, const std::string& where) {
   refuse("dropout");
   refuse("continuing_subword_prefix");
   refuse("end_of_word_suffix");
-  if (!model.contains("vocab") || !model["vocab"].is_object())
-    throw user_error("{}: model.vocab is missing", where);
-  for (const auto& [piece, id] : model["vocab"].items()) {
-    if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() >= (i64{1} << 24))
-      throw user_error("{}: id {} of piece \"{}\" is not a token id", where, id.dump(), piece);
-    const std::size_t at = id.get<std::size_t>();
-    if (at >= pieces_.size()) pieces_.resize(at + 1);
+  std::size_t most = 0;
+  for (const auto& [piece, id] : vocab) most = std::max(most, static_cast<std::size_t>(id) + 1);
+  pieces_.resize(most);
+  std::vector<bool> taken(most);
+  for (const auto& [piece, id] : vocab) {
+    const std::size_t at = static_cast<std::size_t>(id);
+    if (taken[at])
+      throw user_error("{}: pieces \"{}\" and \"{}\" have the same id {}", where, pieces_[at], piece, id);
+    taken[at] = true;
     pieces_[at] = piece;
     ids_.emplace(piece, static_cast<i32>(at));
   }
-  const json merges = model.value("merges", json::array());
+  if (!model.contains("merges") || !model["merges"].is_array())
+    throw user_error("{}: model.merges is missing or not a list", where);
   i32 rank = 0;
-  for (const json& m : merges) {
+  for (const json& m : model["merges"]) {
     const auto [left, right] = split_merge(m, where);
     const i32 a = id(left), b = id(right), c = id(left + right);
     if (a < 0 || b < 0 || c < 0)
       throw user_error(
           "{}: merge \"{}\" + \"{}\" uses a piece that is not in the vocabulary", where, left, right);
-    merges_.emplace(pair_key(a, b), Merge{rank++, c});
+    merges_[pair_key(a, b)] = {rank++, c};  // of two equal merges the reference takes the last
   }
-  if (model.contains("unk_token") && model["unk_token"].is_string()) {
+  if (model.contains("unk_token") && !model["unk_token"].is_null()) {
+    if (!model["unk_token"].is_string())
+      throw user_error("{}: unk_token is {}, expected a text", where, model["unk_token"].dump());
     unknown_ = id(model["unk_token"].get<std::string>());
     if (unknown_ < 0) throw user_error("{}: unk_token is not in the vocabulary", where);
   }
-  fuse_unknown_ = flag(model, "fuse_unk");
-  byte_fallback_ = flag(model, "byte_fallback");
-  ignore_merges_ = flag(model, "ignore_merges");
+  fuse_unknown_ = flag(model, "fuse_unk", where);
+  byte_fallback_ = flag(model, "byte_fallback", where);
+  ignore_merges_ = flag(model, "ignore_merges", where);
+  for (int b = 0; b < 256; ++b) byte_ids_.push_back(id(fmt::format("<0x{:02X}>", b)));
 }
 
 i32 Bpe::id(std::string_view piece) const {
-  const auto found = ids_.find(std::string(piece));
+  const auto found = ids_.find(piece);
   return found == ids_.end() ? -1 : found->second;
 }
 
@@ -89,7 +98,7 @@ void Bpe::start(std::string_view text, std::vector<i32>& ids) const {
     }
     if (byte_fallback_) {
       std::vector<i32> bytes;
-      for (const char c : character) bytes.push_back(id(fmt::format("<0x{:02X}>", static_cast<u8>(c))));
+      for (const char c : character) bytes.push_back(byte_ids_[static_cast<u8>(c)]);
       if (std::find(bytes.begin(), bytes.end(), -1) == bytes.end()) {
         ids.insert(ids.end(), bytes.begin(), bytes.end());
         continue;

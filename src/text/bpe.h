@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -13,9 +14,9 @@ namespace pare {
 
 class Bpe {
  public:
-  /// The `model` object of a tokenizer.json. Throws a user error naming `where` on anything unknown or
-  /// broken.
-  Bpe(const json& model, const std::string& where);
+  /// The `model` object of a tokenizer.json and its vocabulary (piece, id). Throws a user error naming
+  /// `where` on anything unknown or broken.
+  Bpe(const json& model, const std::vector<std::pair<std::string, i64>>& vocab, const std::string& where);
 
   i64 size() const { return static_cast<i64>(pieces_.size()); }
   /// -1 when there is no such piece.
@@ -33,10 +34,14 @@ class Bpe {
   struct Merge {
     i32 rank, result;
   };
-  std::unordered_map<std::string, i32> ids_;
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_map<std::string, i32, Hash, std::equal_to<>> ids_;
   std::vector<std::string> pieces_;
   std::unordered_map<u64, Merge> merges_;  // (left id, right id) → rank and merged id
   i32 unknown_ = -1;
+  std::vector<i32> byte_ids_;  // of <0x00> … <0xFF>, -1 where absent
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
 };
 

@@ -39,6 +39,12 @@ class PairCounts {
     return {0, {}};
   }
 
+  /// Never offers the pair again.
+  void drop(Pair pair) {
+    dropped_.insert(pair);
+    counts_[pair] = 0;
+  }
+
   void merge(Pair pair, i32 result) {
     const std::set<std::size_t> where = std::move(where_[pair]);
     touched_.clear();
@@ -57,6 +63,7 @@ class PairCounts {
   };
 
   void change(Pair pair, i64 by, std::size_t word) {
+    if (dropped_.contains(pair)) return;
     counts_[pair] += by;
     if (by > 0) where_[pair].insert(word);
     touched_.insert(pair);
@@ -82,7 +89,7 @@ class PairCounts {
   std::vector<Word> words_;
   std::map<Pair, i64> counts_;
   std::map<Pair, std::set<std::size_t>> where_;
-  std::set<Pair> touched_;
+  std::set<Pair> touched_, dropped_;
   std::priority_queue<Entry> queue_;
 };
 
@@ -114,15 +121,21 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
         "tokenizer: vocab_size {} is too small; bytes and special tokens alone need {}", o.vocab_size, least);
   const json pre = pre_tokenizer(o.digits_apart);
   const SplitFunction split = make_pre_tokenizer(pre, "tokenizer");
-  std::map<std::string, i64> counts;
+  std::unordered_map<std::string, i64> counted;
   for (const std::string& text : texts)
-    for (const std::string& word : split({text})) ++counts[word];
+    for (const std::string& word : split({text})) ++counted[word];
+  const std::map<std::string, i64> counts(counted.begin(), counted.end());
 
-  json vocab = json::object(), merges = json::array(), added = json::array();
+  json merges = json::array(), added = json::array();
   std::vector<std::string> pieces;
+  std::unordered_map<std::string, i32> ids;
   const auto add_piece = [&](const std::string& piece) {
-    vocab[piece] = pieces.size();
+    const i32 id = static_cast<i32>(pieces.size());
+    if (!ids.emplace(piece, id).second || piece.empty())
+      throw user_error("tokenizer: special token \"{}\" is empty, stands twice, or is a single character",
+                       piece);
     pieces.push_back(piece);
+    return id;
   };
   for (const std::string& token : o.special) {
     added.push_back({{"id", pieces.size()},
@@ -134,16 +147,12 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
                      {"special", true}});
     add_piece(token);
   }
-  std::unordered_map<std::string, i32> byte_ids;
-  for (const std::string& c : byte_characters()) {
-    byte_ids[c] = static_cast<i32>(pieces.size());
-    add_piece(c);
-  }
+  for (const std::string& c : byte_characters()) add_piece(c);
   std::vector<Word> words;
   for (const auto& [text, count] : counts) {
     Word w{{}, count};
     for (std::size_t i = 0; i < text.size(); i += utf8_length(text[i]))
-      w.ids.push_back(byte_ids.at(text.substr(i, utf8_length(text[i]))));
+      w.ids.push_back(ids.at(text.substr(i, utf8_length(text[i]))));
     words.push_back(std::move(w));
   }
   PairCounts pairs(std::move(words));
@@ -152,14 +161,19 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
     if (count < 2) break;
     const std::string left = pieces[static_cast<std::size_t>(pair.first)],
                       right = pieces[static_cast<std::size_t>(pair.second)];
-    i32 result = static_cast<i32>(pieces.size());
-    if (vocab.contains(left + right))
-      result = vocab[left + right].get<i32>();
-    else
-      add_piece(left + right);
+    const auto known = ids.find(left + right);
+    if (known != ids.end() && known->second < static_cast<i32>(o.special.size())) {
+      pairs.drop(pair);  // the text spells a special token; its id is not for text
+      continue;
+    }
+    const i32 result = known != ids.end() ? known->second : add_piece(left + right);
     merges.push_back(json::array({left, right}));
     pairs.merge(pair, result);
   }
+  // The vocabulary in the order of ids, put together in one go: an ordered JSON object searches on every
+  // insertion.
+  json::object_t vocab;
+  for (std::size_t id = 0; id < pieces.size(); ++id) vocab.emplace_back(pieces[id], id);
   json root = {{"version", "1.0"},
                {"truncation", nullptr},
                {"padding", nullptr},
@@ -177,7 +191,7 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
                    {"fuse_unk", false},
                    {"byte_fallback", false},
                    {"ignore_merges", false},
-                   {"vocab", vocab},
+                   {"vocab", json(std::move(vocab))},
                    {"merges", merges}};
   return root;
 }

@@ -65,6 +65,11 @@ std::size_t broken_part(std::string_view s) {
 
 }  // namespace
 
+std::size_t valid_character_bytes(std::string_view text) {
+  bool cut = false;
+  return text.empty() ? 0 : valid_character(text, cut);
+}
+
 const std::array<std::string, 256>& byte_characters() {
   static const std::array<std::string, 256> table = make_table();
   return table;

@@ -16,6 +16,9 @@ inline std::size_t utf8_length(char lead) {
   return b < 0xC2 ? 1 : b < 0xE0 ? 2 : b < 0xF0 ? 3 : b < 0xF5 ? 4 : 1;
 }
 
+/// Bytes of the valid character at the start of `text`, 0 when there is none.
+std::size_t valid_character_bytes(std::string_view text);
+
 /// The character (UTF-8) that stands for each byte.
 const std::array<std::string, 256>& byte_characters();
 /// Each byte of the text as its character.

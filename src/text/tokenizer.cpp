@@ -1,15 +1,17 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
 #include <mutex>
+#include <shared_mutex>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "text/bpe.h"
-#include "text/bytes.h"
+#include "text/tokenizer_file.h"
 #include "text/tokenizer_parts.h"
+#include "text/unicode_classes.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -21,9 +23,6 @@ struct AddedToken {
   std::string content;
   bool single_word = false, lstrip = false, rstrip = false, normalized = false, special = false;
 };
-
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_word(char c) { return std::isalnum(static_cast<u8>(c)) || c == '_' || static_cast<u8>(c) >= 0x80; }
 
 AddedToken read_added(const json& j, const std::string& where) {
   try {
@@ -48,51 +47,162 @@ struct Part {
   i32 token = -1;
 };
 
-/// Splits `text` at the added tokens, leftmost and then longest first.
-void split_added(const std::string& text, const std::vector<AddedToken>& tokens, std::vector<Part>& out) {
-  std::size_t from = 0, at = 0;
-  while (at < text.size()) {
-    const AddedToken* best = nullptr;
-    for (const AddedToken& t : tokens) {  // sorted longest first
-      if (t.content.empty() || text.compare(at, t.content.size(), t.content) != 0) continue;
-      const std::size_t end = at + t.content.size();
-      if (t.single_word && ((at > 0 && is_word(text[at - 1])) || (end < text.size() && is_word(text[end]))))
-        continue;
-      best = &t;
-      break;
-    }
-    if (!best) {
-      ++at;
-      continue;
-    }
-    std::size_t begin = at, end = at + best->content.size();
-    if (best->lstrip)
-      while (begin > from && is_space(text[begin - 1])) --begin;
-    if (best->rstrip)
-      while (end < text.size() && is_space(text[end])) ++end;
-    if (begin > from) out.push_back({text.substr(from, begin - from), -1});
-    out.push_back({"", best->id});
-    from = at = end;
+/// Added tokens by their first byte, longest first.
+class AddedTokens {
+ public:
+  void add(AddedToken t) {
+    if (t.content.empty()) return;
+    auto& list = by_byte_[static_cast<u8>(t.content[0])];
+    const auto shorter = [&](const AddedToken& o) { return o.content.size() < t.content.size(); };
+    list.insert(std::find_if(list.begin(), list.end(), shorter), std::move(t));
   }
-  if (from < text.size()) out.push_back({text.substr(from), -1});
+
+  /// Splits `text` at the tokens, leftmost and then longest first. As in the reference, a match that its
+  /// flags (or `plain_special`) rule out hides shorter ones inside it.
+  void split(std::string_view text, bool plain_special, std::vector<Part>& out) const {
+    std::size_t from = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const AddedToken* t = match(text.substr(at));
+      if (!t) {
+        ++at;
+        continue;
+      }
+      std::size_t begin = at, end = at + t->content.size();
+      at = end;
+      if (plain_special && t->special) continue;
+      if (t->single_word && inside_word(text, begin, end)) continue;
+      if (t->lstrip) begin = std::max(spaces_before(text, begin), from);
+      if (t->rstrip) end = spaces_behind(text, end);
+      if (begin > from) out.push_back({std::string(text.substr(from, begin - from)), -1});
+      out.push_back({"", t->id});
+      from = end;
+    }
+    if (from < text.size()) out.push_back({std::string(text.substr(from)), -1});
+  }
+
+ private:
+  const AddedToken* match(std::string_view text) const {
+    for (const AddedToken& t : by_byte_[static_cast<u8>(text[0])])
+      if (text.starts_with(t.content)) return &t;
+    return nullptr;
+  }
+  static bool inside_word(std::string_view text, std::size_t begin, std::size_t end) {
+    return (begin > 0 && is_word_character(character_before(text, begin).code_point)) ||
+           (end < text.size() && is_word_character(character_at(text, end).code_point));
+  }
+  static std::size_t spaces_before(std::string_view text, std::size_t end) {
+    while (end > 0) {
+      const Utf8Character c = character_before(text, end);
+      if (!is_unicode_space(c.code_point)) break;
+      end -= c.bytes;
+    }
+    return end;
+  }
+  static std::size_t spaces_behind(std::string_view text, std::size_t at) {
+    while (at < text.size()) {
+      const Utf8Character c = character_at(text, at);
+      if (!is_unicode_space(c.code_point)) break;
+      at += c.bytes;
+    }
+    return at;
+  }
+
+  std::array<std::vector<AddedToken>, 256> by_byte_;
+};
+
+/// The ids of words met before. Shared by all threads; stops growing when full.
+class WordCache {
+ public:
+  bool find(const std::string& word, std::vector<i32>& out) const {
+    if (word.size() > kLongest) return false;
+    const std::shared_lock lock(mutex_);
+    const auto found = words_.find(word);
+    if (found == words_.end()) return false;
+    out.insert(out.end(), found->second.begin(), found->second.end());
+    return true;
+  }
+  void add(const std::string& word, std::vector<i32> ids) {
+    if (word.size() > kLongest) return;
+    const std::unique_lock lock(mutex_);
+    if (words_.size() < kMost) words_.emplace(word, std::move(ids));
+  }
+
+ private:
+  static constexpr std::size_t kLongest = 64, kMost = 65536;
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<std::string, std::vector<i32>> words_;
+};
+
+/// "bos_token": "<s>" or {"content": "<s>"} of a tokenizer_config.json.
+std::string named_token(const json& config, const char* key) {
+  if (!config.is_object() || !config.contains(key)) return "";
+  const json& token = config[key];
+  if (token.is_string()) return token.get<std::string>();
+  if (token.is_object() && token.contains("content") && token["content"].is_string())
+    return token["content"].get<std::string>();
+  return "";
 }
 
 }  // namespace
 
 struct Tokenizer::Impl {
+  Impl(const TokenizerFile& file, const std::string& where);
+
+  void encode_text(std::string text, std::vector<i32>& out) const {
+    for (const std::string& word : pre_tokenize({std::move(text)})) {
+      if (cache.find(word, out)) continue;
+      std::vector<i32> ids;
+      bpe.encode(word, ids);
+      out.insert(out.end(), ids.begin(), ids.end());
+      cache.add(word, std::move(ids));
+    }
+  }
+
   Bpe bpe;
   TextFunction normalize;
   SplitFunction pre_tokenize;
   DecodeFunction decode;
   Template post;
-  std::vector<AddedToken> raw, normalized;  // longest first
+  AddedTokens raw, normalized;
   std::unordered_map<i32, AddedToken> added;
   std::unordered_map<std::string, i32> added_ids;
-
-  void encode_text(const std::string& text, std::vector<i32>& out) const {
-    for (const std::string& piece : pre_tokenize({text})) bpe.encode(piece, out);
-  }
+  std::optional<i32> bos, eos;
+  mutable WordCache cache;
 };
+
+namespace {
+
+json part(const json& root, const char* key) { return root.contains(key) ? root[key] : json(); }
+
+const json& bpe_model(const json& root, const std::string& where) {
+  const json& model = root["model"];
+  if (model.contains("type") && model["type"] != "BPE")
+    throw user_error("{}: tokenizer model {} is not supported; known is BPE", where, model["type"].dump());
+  return model;
+}
+
+}  // namespace
+
+Tokenizer::Impl::Impl(const TokenizerFile& file, const std::string& where)
+    : bpe(bpe_model(file.root, where), file.vocab, where),
+      normalize(make_normalizer(part(file.root, "normalizer"), where)),
+      pre_tokenize(make_pre_tokenizer(part(file.root, "pre_tokenizer"), where)),
+      decode(make_decoder(part(file.root, "decoder"), where)),
+      post(make_post_processor(part(file.root, "post_processor"), where)) {
+  const json list = part(file.root, "added_tokens");
+  if (!list.is_null() && !list.is_array()) throw user_error("{}: added_tokens is not a list", where);
+  for (const json& j : list) {
+    AddedToken t = read_added(j, where);
+    added[t.id] = t;
+    added_ids[t.content] = t.id;
+    if (t.normalized) t.content = normalize(t.content);
+    (t.normalized ? normalized : raw).add(std::move(t));
+  }
+  for (const std::vector<i32>* ids : {&post.before, &post.behind})
+    for (const i32 id : *ids)
+      if (!added.contains(id) && bpe.piece(id).empty())
+        throw user_error("{}: the post_processor adds id {}, which is no token", where, id);
+}
 
 Tokenizer::Tokenizer(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Tokenizer::~Tokenizer() = default;
@@ -101,62 +211,38 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const fs::path& path) {
   const fs::path file = fs::is_directory(path) ? path / "tokenizer.json" : path;
   if (!fs::exists(file))
     throw user_error("{}: no tokenizer.json here; expected a Hugging Face tokenizer", path.string());
-  const json root = read_json(file);
-  const std::string where = file.string();
-  if (!root.is_object() || !root.contains("model") || !root["model"].is_object())
-    throw user_error("{}: not a tokenizer.json: no \"model\"", where);
-  const json& model = root["model"];
-  const std::string type = model.value("type", "BPE");
-  if (type != "BPE")
-    throw user_error("{}: tokenizer model \"{}\" is not supported; known is BPE", where, type);
-  const auto part = [&](const char* key) { return root.contains(key) ? root[key] : json(); };
-
-  auto impl = std::unique_ptr<Impl>(new Impl{Bpe(model, where),
-                                             make_normalizer(part("normalizer"), where),
-                                             make_pre_tokenizer(part("pre_tokenizer"), where),
-                                             make_decoder(part("decoder"), where),
-                                             make_post_processor(part("post_processor"), where),
-                                             {},
-                                             {},
-                                             {},
-                                             {}});
-  for (const json& j : root.value("added_tokens", json::array())) {
-    AddedToken t = read_added(j, where);
-    impl->added[t.id] = t;
-    impl->added_ids[t.content] = t.id;
-    if (t.normalized) t.content = impl->normalize(t.content);
-    (t.normalized ? impl->normalized : impl->raw).push_back(t);
-  }
-  const auto longest_first = [](const AddedToken& a, const AddedToken& b) {
-    return a.content.size() > b.content.size();
+  auto impl = std::make_unique<Impl>(read_tokenizer_file(file), file.string());
+  const fs::path config_file = file.parent_path() / "tokenizer_config.json";
+  const json config = fs::exists(config_file) ? read_json(config_file) : json();
+  const auto id_of_named = [&](const char* key) -> std::optional<i32> {
+    const std::string name = named_token(config, key);
+    const auto added = impl->added_ids.find(name);
+    if (added != impl->added_ids.end()) return added->second;
+    const i32 id = name.empty() ? -1 : impl->bpe.id(name);
+    return id < 0 ? std::nullopt : std::optional<i32>(id);
   };
-  std::stable_sort(impl->raw.begin(), impl->raw.end(), longest_first);
-  std::stable_sort(impl->normalized.begin(), impl->normalized.end(), longest_first);
+  impl->bos = id_of_named("bos_token");
+  impl->eos = id_of_named("eos_token");
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 
 std::vector<i32> Tokenizer::encode(std::string_view text, const EncodeOptions& o) const {
-  const auto wanted = [&](std::vector<AddedToken> tokens) {
-    if (!o.parse_special) std::erase_if(tokens, [](const AddedToken& t) { return t.special; });
-    return tokens;
-  };
   std::vector<i32> out;
   if (o.add_special) out = impl_->post.before;
   std::vector<Part> parts, inner;
-  split_added(std::string(text), o.parse_special ? impl_->raw : wanted(impl_->raw), parts);
-  for (const Part& part : parts) {
-    if (part.token >= 0) {
-      out.push_back(part.token);
+  impl_->raw.split(text, !o.parse_special, parts);
+  for (Part& p : parts) {
+    if (p.token >= 0) {
+      out.push_back(p.token);
       continue;
     }
     inner.clear();
-    split_added(
-        impl_->normalize(part.text), o.parse_special ? impl_->normalized : wanted(impl_->normalized), inner);
-    for (const Part& p : inner) {
-      if (p.token >= 0)
-        out.push_back(p.token);
+    impl_->normalized.split(impl_->normalize(std::move(p.text)), !o.parse_special, inner);
+    for (Part& q : inner) {
+      if (q.token >= 0)
+        out.push_back(q.token);
       else
-        impl_->encode_text(p.text, out);
+        impl_->encode_text(std::move(q.text), out);
     }
   }
   if (o.add_special) out.insert(out.end(), impl_->post.behind.begin(), impl_->post.behind.end());
@@ -198,6 +284,9 @@ bool Tokenizer::is_special(i32 id) const {
   return added != impl_->added.end() && added->second.special;
 }
 
+std::optional<i32> Tokenizer::bos_id() const { return impl_->bos; }
+std::optional<i32> Tokenizer::eos_id() const { return impl_->eos; }
+
 std::string StreamDecoder::add(i32 id) {
   ids_.push_back(id);
   const std::string text = tokenizer_.decode(ids_, skip_special_);
@@ -207,7 +296,24 @@ std::string StreamDecoder::add(i32 id) {
   if (whole <= shown_) return "";
   std::string fresh = text.substr(shown_, whole - shown_);
   shown_ = whole;
+  if (whole == text.size() && ids_.size() >= forget_at_) forget(text);
   return fresh;
+}
+
+/// Keeps only some last ids, or a long answer would take quadratic time. They must decode to the end of the
+/// text: then they begin with a whole character, and what a decoder strips in front is stripped before them
+/// too.
+void StreamDecoder::forget(std::string_view text) {
+  constexpr std::ptrdiff_t kKept = 16;
+  const std::vector<i32> tail(ids_.end() - kKept, ids_.end());
+  const std::string tail_text = tokenizer_.decode(tail, skip_special_);
+  if (tail_text.empty() || !text.ends_with(tail_text)) {
+    forget_at_ = ids_.size() + ids_.size() / 2;
+    return;
+  }
+  ids_ = tail;
+  shown_ = tail_text.size();
+  forget_at_ = 64;
 }
 
 std::string StreamDecoder::finish() {

@@ -27,7 +27,8 @@ struct EncodeOptions {
 /// Immutable; safe to use from several threads.
 class Tokenizer {
  public:
-  /// A tokenizer.json, or a directory that holds one. Throws a user error naming the file and what is wrong.
+  /// A tokenizer.json, or a directory that holds one. Throws a user error naming the file and what is wrong:
+  /// bad JSON, a component or option that is not known, a piece of a merge that is not in the vocabulary, ….
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& path);
   ~Tokenizer();
 
@@ -41,6 +42,9 @@ class Tokenizer {
   /// The token as the file spells it; "" for an id that stands for nothing.
   std::string token_text(i32 id) const;
   bool is_special(i32 id) const;
+  /// The tokens that tokenizer_config.json beside the file names as bos_token and eos_token.
+  std::optional<i32> bos_id() const;
+  std::optional<i32> eos_id() const;
 
  private:
   friend class StreamDecoder;
@@ -62,8 +66,11 @@ class StreamDecoder {
  private:
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  std::vector<i32> ids_;
-  std::size_t shown_ = 0;  // bytes of the text given out
+  void forget(std::string_view text);
+
+  std::vector<i32> ids_;   // the last ones, enough to continue
+  std::size_t shown_ = 0;  // bytes of their text given out
+  std::size_t forget_at_ = 64;
 };
 
 }  // namespace pare

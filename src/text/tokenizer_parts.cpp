@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/regex.h"
 #include "text/bytes.h"
+#include "text/split_gpt2.h"
+#include "text/unicode_classes.h"
 
 namespace pare {
 namespace {
@@ -21,8 +22,20 @@ std::string text_of(const json& c, const char* key, const std::string& where) {
   return c[key].get<std::string>();
 }
 
-bool flag(const json& c, const char* key, bool fallback) {
-  return c.contains(key) && c[key].is_boolean() ? c[key].get<bool>() : fallback;
+bool flag(const json& c, const char* key, bool fallback, const std::string& where) {
+  if (!c.contains(key)) return fallback;
+  if (!c[key].is_boolean())
+    throw user_error(
+        "{}: {} option {} = {}, expected true or false", where, c["type"].dump(), key, c[key].dump());
+  return c[key].get<bool>();
+}
+
+i64 count_of(const json& c, const char* key, const std::string& where) {
+  if (!c.contains(key)) return 0;
+  if (!c[key].is_number_integer() || c[key].get<i64>() < 0)
+    throw user_error(
+        "{}: {} option {} = {}, expected a number ≥ 0", where, c["type"].dump(), key, c[key].dump());
+  return c[key].get<i64>();
 }
 
 const json& list_of(const json& c, const char* key, const std::string& where) {
@@ -50,43 +63,42 @@ std::string replace_pattern(const json& c, const std::string& where) {
     return c["pattern"]["String"].get<std::string>();
   throw user_error("{}: Replace with pattern {} is not supported; only a plain text is",
                    where,
-                   c.value("pattern", json()).dump().substr(0, 80));
+                   (c.contains("pattern") ? c["pattern"] : json()).dump().substr(0, 80));
 }
 
-SplitFunction byte_level(const json& c) {
-  const bool prefix = flag(c, "add_prefix_space", true), regex = flag(c, "use_regex", true);
-  return [prefix, regex](const std::vector<std::string>& pieces) {
+SplitFunction byte_level(const json& c, const std::string& where) {
+  const bool prefix = flag(c, "add_prefix_space", true, where), words = flag(c, "use_regex", true, where);
+  return [prefix, words](const std::vector<std::string>& pieces) {
     std::vector<std::string> out;
-    for (std::string piece : pieces) {
-      if (prefix && !piece.empty() && piece[0] != ' ') piece.insert(piece.begin(), ' ');
-      if (!regex) {
-        out.push_back(to_byte_characters(piece));
-        continue;
-      }
-      for (const std::string& word : split_gpt2(piece)) out.push_back(to_byte_characters(word));
+    std::vector<std::string_view> views;
+    for (const std::string& piece : pieces) {
+      const std::string spaced = prefix && !piece.empty() && piece[0] != ' ' ? " " + piece : piece;
+      views.clear();
+      if (words)
+        split_gpt2(spaced, views);
+      else
+        views.push_back(spaced);
+      for (const std::string_view view : views) out.push_back(to_byte_characters(view));
     }
     return out;
   };
 }
 
-SplitFunction digits(const json& c) {
-  const bool alone = flag(c, "individual_digits", false);
+SplitFunction digits(const json& c, const std::string& where) {
+  const bool alone = flag(c, "individual_digits", false, where);
   return [alone](const std::vector<std::string>& pieces) {
-    static const Regex number("\\p{N}");
     std::vector<std::string> out;
     for (const std::string& piece : pieces) {
-      std::size_t at = 0;
-      bool after_number = false;
-      for (const RegexMatch& m : number.find_all(piece)) {
-        if (m.begin > at) out.push_back(piece.substr(at, m.begin - at));
-        if (!alone && after_number && m.begin == at)
-          out.back() += piece.substr(m.begin, m.end - m.begin);
-        else
-          out.push_back(piece.substr(m.begin, m.end - m.begin));
-        after_number = true;
-        at = m.end;
+      bool open = false, numbers = false;  // whether the last piece may grow, and what it is
+      for (std::size_t at = 0; at < piece.size();) {
+        const Utf8Character ch = character_at(piece, at);
+        const bool number = is_number(ch.code_point);
+        if (!open || number != numbers || (number && alone)) out.emplace_back();
+        out.back().append(piece, at, ch.bytes);
+        open = true;
+        numbers = number;
+        at += ch.bytes;
       }
-      if (at < piece.size()) out.push_back(piece.substr(at));
     }
     return out;
   };
@@ -142,15 +154,6 @@ std::string strip(std::string text, const std::string& content, i64 start, i64 s
 
 }  // namespace
 
-std::vector<std::string> split_gpt2(const std::string& text) {
-  static const Regex words(
-      "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-      {.unicode_classes = true});
-  std::vector<std::string> out;
-  for (const RegexMatch& m : words.find_all(text)) out.push_back(text.substr(m.begin, m.end - m.begin));
-  return out;
-}
-
 TextFunction make_normalizer(const json& c, const std::string& where) {
   if (c.is_null()) return [](std::string text) { return text; };
   const std::string type = type_of(c, where, "normalizer");
@@ -187,8 +190,8 @@ SplitFunction make_pre_tokenizer(const json& c, const std::string& where) {
       return out;
     };
   }
-  if (type == "ByteLevel") return byte_level(c);
-  if (type == "Digits") return digits(c);
+  if (type == "ByteLevel") return byte_level(c, where);
+  if (type == "Digits") return digits(c, where);
   throw user_error(
       "{}: pre_tokenizer \"{}\" is not supported; known are ByteLevel, Digits, Sequence", where, type);
 }
@@ -221,7 +224,7 @@ DecodeFunction make_decoder(const json& c, const std::string& where) {
   }
   if (type == "Strip") {
     const std::string content = text_of(c, "content", where);
-    const i64 start = c.value("start", i64{0}), stop = c.value("stop", i64{0});
+    const i64 start = count_of(c, "start", where), stop = count_of(c, "stop", where);
     return [content, start, stop](std::vector<std::string> tokens) {
       for (std::string& t : tokens) t = strip(t, content, start, stop);
       return tokens;
@@ -256,13 +259,16 @@ Template make_post_processor(const json& c, const std::string& where) {
   bool seen = false;
   try {
     for (const json& item : c.at("single")) {
-      if (item.contains("Sequence")) {
+      if (item.is_object() && item.contains("Sequence")) {
         seen = true;
         continue;
       }
       const std::string name = item.at("SpecialToken").at("id").get<std::string>();
-      for (const json& id : c.at("special_tokens").at(name).at("ids"))
+      for (const json& id : c.at("special_tokens").at(name).at("ids")) {
+        if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > 0x7FFFFFFF)
+          throw user_error("{}: TemplateProcessing adds {}, which is not a token id", where, id.dump());
         (seen ? t.behind : t.before).push_back(id.get<i32>());
+      }
     }
   } catch (const json::exception& e) {
     throw user_error("{}: broken TemplateProcessing: {}", where, e.what());

@@ -26,7 +26,4 @@ struct Template {
 };
 Template make_post_processor(const json& component, const std::string& where);
 
-/// GPT-2's split of text into words, numbers, punctuation and spaces.
-std::vector<std::string> split_gpt2(const std::string& text);
-
 }  // namespace pare
