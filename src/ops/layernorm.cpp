@@ -25,6 +25,8 @@ void layernorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, cons
   const auto [N, D] = dims<2>("layernorm x", x);
   expect("layernorm dy", dy, {N, D});
   expect("layernorm w", w, {D});
+  expect("layernorm m", m, {N});
+  expect("layernorm r", r, {N});
   expect("layernorm dx", dx, {N, D});
   expect("layernorm dw", dw, {D});
   expect("layernorm db", db, {D});

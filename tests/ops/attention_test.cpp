@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "backends.h"
-#include "ref/ops.h"
+#include "close.h"
 
 namespace pare {
 namespace {
@@ -42,18 +41,6 @@ Output run(const Case& c, const Tensor& q, const std::vector<AttentionSeq>& seqs
   return out;
 }
 Output run(const Case& c, const Inputs& in) { return run(c, in.q, {whole(in.k, in.v, 0, c.rows, c.rows)}); }
-
-void expect_close(const char* what, const Tensor& got, const ref::Doubles& want, double tolerance) {
-  ASSERT_EQ(static_cast<std::size_t>(got.count()), want.size());
-  double worst = 0;
-  i64 at = 0;
-  for (i64 i = 0; i < got.count(); ++i) {
-    const double error = std::abs(static_cast<double>(got.f32()[i]) - want[static_cast<std::size_t>(i)]);
-    if (!(error <= worst)) worst = error, at = i;
-  }
-  EXPECT_LE(worst, tolerance) << what << " at " << at << ": " << got.f32()[at] << " for "
-                              << want[static_cast<std::size_t>(at)];
-}
 
 const std::vector<Case> kCases = {{1, 1, 1, 1, 0},
                                   {2, 1, 1, 3, 0},
