@@ -1,3 +1,92 @@
+// The table of commands: dispatch, help, and exit codes.
 #include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
 
-int main() { return 0; }
+#include "base/error.h"
+#include "base/isa.h"
+#include "base/json.h"
+#include "base/signals.h"
+#include "cli/commands.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(int argc, char** argv);
+};
+
+constexpr Command commands[] = {
+    {"run", "run a recipe: plan, stages, measures, report", pare::cli::run},
+    {"plan", "predict time, memory and disk of a recipe", pare::cli::plan},
+    {"list", "recipes, models, stages, tasks, formats", pare::cli::list},
+    {"help", "options of a stage, or this page", pare::cli::help},
+    {"eval", "one task on one model", pare::cli::eval},
+    {"score", "negative log-likelihood of text or ids", pare::cli::score},
+    {"logits", "logits of ids into a safetensors file", pare::cli::logits},
+    {"generate", "continue a prompt", pare::cli::generate},
+    {"tokenize", "text to ids and back, JSON lines", pare::cli::tokenize},
+    {"info", "what a model is: shape, formats, bytes", pare::cli::info},
+    {"compare", "paired statistics between variants of runs", pare::cli::compare},
+    {"runs", "recorded runs", pare::cli::runs},
+    {"show", "one recorded run", pare::cli::show},
+    {"data", "make seeded data, a tokenizer, a random model", pare::cli::data},
+    {"doctor", "limits of this machine, what is missing", pare::cli::doctor},
+    {"gc", "remove what the store no longer needs", pare::cli::gc},
+};
+
+void print_help(std::FILE* to) {
+  std::fprintf(
+      to,
+      "pare %s: pares a language model down and says what the cut cost\n\nusage: pare COMMAND [OPTIONS]\n\n",
+      PARE_VERSION);
+  for (const Command& c : commands) std::fprintf(to, "  %-10s %s\n", c.name, c.summary);
+  std::fprintf(to, "\n`pare COMMAND --help` shows a command's options. Start with `pare run quickstart`.\n");
+}
+
+int dispatch(int argc, char** argv) {
+  if (argc < 2 || std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0) {
+    print_help(stdout);
+    return 0;
+  }
+  if (std::strcmp(argv[1], "--version") == 0) {
+    std::printf("pare %s\n", PARE_VERSION);
+    return 0;
+  }
+  if (std::strcmp(argv[1], "help") == 0 && argc == 2) {
+    print_help(stdout);
+    return 0;
+  }
+  pare::choose_isa();
+  pare::catch_signals();
+  std::vector<std::string> names;
+  for (const Command& c : commands) {
+    if (std::strcmp(argv[1], c.name) == 0) return c.run(argc - 1, argv + 1);
+    names.emplace_back(c.name);
+  }
+  const std::string near = pare::nearest_name(argv[1], names);
+  throw pare::user_error("no command \"{}\"{}; `pare --help` lists them",
+                         argv[1],
+                         near.empty() ? "" : "; did you mean \"" + near + "\"?");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const pare::Error& e) {
+    std::fprintf(stderr, "pare: %s\n", e.what());
+    return e.exit_code();
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "pare: out of memory; try fewer samples, a smaller batch, or a smaller model\n");
+    return 1;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "pare: bug: %s\n", e.what());
+    return 70;
+  }
+}

@@ -11,15 +11,21 @@ namespace pare {
 namespace {
 
 json sample_json(const Gsm8kSample& s, const Problem& p) {
-  return {{"index", s.index},           {"question", p.question},
-          {"gold", p.answer},           {"completion", s.completion},
-          {"strict", s.strict},         {"flexible", s.flexible},
-          {"strict_correct", s.strict_correct}, {"flexible_correct", s.flexible_correct},
-          {"truncated", s.truncated},   {"error", name_of(s.error)},
+  return {{"index", s.index},
+          {"question", p.question},
+          {"gold", p.answer},
+          {"completion", s.completion},
+          {"strict", s.strict},
+          {"flexible", s.flexible},
+          {"strict_correct", s.strict_correct},
+          {"flexible_correct", s.flexible_correct},
+          {"truncated", s.truncated},
+          {"error", name_of(s.error)},
           {"new_tokens", s.new_tokens}};
 }
 
-Gsm8kSample judge(i64 index, const std::string& completion, bool truncated, i64 new_tokens, const Problem& p) {
+Gsm8kSample judge(
+    i64 index, const std::string& completion, bool truncated, i64 new_tokens, const Problem& p) {
   Gsm8kSample s;
   s.index = index;
   s.completion = completion;
@@ -33,8 +39,10 @@ Gsm8kSample judge(i64 index, const std::string& completion, bool truncated, i64 
   return s;
 }
 
-/// Samples of an earlier, cut run of the same key. Anything unreadable ends the reading: the rest is made again.
-std::vector<Gsm8kSample> finished_samples(const std::filesystem::path& file, const std::string& key,
+/// Samples of an earlier, cut run of the same key. Anything unreadable ends the reading: the rest is made
+/// again.
+std::vector<Gsm8kSample> finished_samples(const std::filesystem::path& file,
+                                          const std::string& key,
                                           const std::vector<Problem>& problems) {
   std::vector<Gsm8kSample> out;
   std::ifstream in(file);
@@ -45,8 +53,11 @@ std::vector<Gsm8kSample> finished_samples(const std::filesystem::path& file, con
     if (j.is_discarded() || !j.contains("index") || !j.contains("completion") || in.eof()) break;
     const i64 index = j["index"].get<i64>();
     if (index < 0 || index >= static_cast<i64>(problems.size())) break;
-    out.push_back(judge(index, j["completion"].get<std::string>(), j.value("truncated", false),
-                        j.value("new_tokens", i64{0}), problems[static_cast<std::size_t>(index)]));
+    out.push_back(judge(index,
+                        j["completion"].get<std::string>(),
+                        j.value("truncated", false),
+                        j.value("new_tokens", i64{0}),
+                        problems[static_cast<std::size_t>(index)]));
   }
   return out;
 }
@@ -54,7 +65,9 @@ std::vector<Gsm8kSample> finished_samples(const std::filesystem::path& file, con
 /// The journal of a run: one line a sample, whole lines only.
 class SampleFile {
  public:
-  SampleFile(const std::filesystem::path& file, const std::string& key, const std::vector<Gsm8kSample>& kept,
+  SampleFile(const std::filesystem::path& file,
+             const std::string& key,
+             const std::vector<Gsm8kSample>& kept,
              const std::vector<Problem>& problems) {
     if (file.empty()) return;
     std::string text = json({{"key", key}}).dump() + "\n";
@@ -73,7 +86,9 @@ class SampleFile {
  private:
   static std::string line(const Gsm8kSample& s, const std::vector<Problem>& problems) {
     // Completions may hold half a character at a cut: replace it rather than fail.
-    return sample_json(s, problems[static_cast<std::size_t>(s.index)]).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    return sample_json(s, problems[static_cast<std::size_t>(s.index)])
+               .dump(-1, ' ', false, json::error_handler_t::replace) +
+           "\n";
   }
   std::filesystem::path path_;
   std::ofstream out_;
@@ -89,9 +104,13 @@ std::string gsm8k_prompt(const std::vector<Problem>& shots, const std::string& q
 
 std::string gsm8k_answer_text(const std::string& answer) { return " " + answer; }
 
-Gsm8kResult run_gsm8k(const Model& model, const Tokenizer& tokenizer, const std::vector<Problem>& problems,
-                      const std::vector<Problem>& shots, const Gsm8kOptions& o,
-                      const std::filesystem::path& samples_file, const std::string& key) {
+Gsm8kResult run_gsm8k(const Model& model,
+                      const Tokenizer& tokenizer,
+                      const std::vector<Problem>& problems,
+                      const std::vector<Problem>& shots,
+                      const Gsm8kOptions& o,
+                      const std::filesystem::path& samples_file,
+                      const std::string& key) {
   std::vector<Gsm8kSample> kept;
   if (!samples_file.empty()) kept = finished_samples(samples_file, key, problems);
   std::vector<bool> have(problems.size(), false);
@@ -108,7 +127,8 @@ Gsm8kResult run_gsm8k(const Model& model, const Tokenizer& tokenizer, const std:
   std::vector<i64> index_of;
   for (std::size_t i = 0; i < problems.size(); ++i) {
     if (have[i]) continue;
-    requests.push_back({tokenizer.encode(gsm8k_prompt(shots, problems[i].question), {.add_special = true}), o.max_new_tokens});
+    requests.push_back({tokenizer.encode(gsm8k_prompt(shots, problems[i].question), {.add_special = true}),
+                        o.max_new_tokens});
     index_of.push_back(static_cast<i64>(i));
   }
   GenerateOptions g;
@@ -120,7 +140,10 @@ Gsm8kResult run_gsm8k(const Model& model, const Tokenizer& tokenizer, const std:
   progress.advance(static_cast<i64>(kept.size()));
   generate(model, &tokenizer, requests, g, {}, [&](i64 request, const Completion& c) {
     const i64 index = index_of[static_cast<std::size_t>(request)];
-    const Gsm8kSample s = judge(index, c.text, c.finish == Finish::length, static_cast<i64>(c.ids.size()),
+    const Gsm8kSample s = judge(index,
+                                c.text,
+                                c.finish == Finish::length,
+                                static_cast<i64>(c.ids.size()),
                                 problems[static_cast<std::size_t>(index)]);
     journal.add(s, problems);
     result.samples[static_cast<std::size_t>(index)] = s;

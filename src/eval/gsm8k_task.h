@@ -1,5 +1,6 @@
-// The GSM8K task over any file of its record format: prompts, batched greedy answers, strict and flexible scores.
-// Source: Cobbe et al. 2021, arXiv:2110.14168; prompt and extraction as lm-evaluation-harness has them.
+// The GSM8K task over any file of its record format: prompts, batched greedy answers, strict and flexible
+// scores. Source: Cobbe et al. 2021, arXiv:2110.14168; prompt and extraction as lm-evaluation-harness has
+// them.
 //
 //   prompt = k shots "Question: …\nAnswer: …" and the question "Question: …\nAnswer:", joined by blank lines
 #pragma once
@@ -39,11 +40,15 @@ struct Gsm8kResult {
   i64 strict = 0, flexible = 0, truncated = 0, no_answer = 0, wrong_arithmetic = 0;
 };
 
-/// Answers every problem. Each finished sample is appended to `samples_file` (JSON lines, synced now and then) and
-/// read back from it when a run was cut: answers are the same bits either way. The first line names `key`; a file
-/// of another key is started afresh. An empty path keeps nothing.
-Gsm8kResult run_gsm8k(const Model& model, const Tokenizer& tokenizer, const std::vector<Problem>& problems,
-                      const std::vector<Problem>& shots, const Gsm8kOptions& o,
-                      const std::filesystem::path& samples_file, const std::string& key);
+/// Answers every problem. Each finished sample is appended to `samples_file` (JSON lines, synced now and
+/// then) and read back from it when a run was cut: answers are the same bits either way. The first line names
+/// `key`; a file of another key is started afresh. An empty path keeps nothing.
+Gsm8kResult run_gsm8k(const Model& model,
+                      const Tokenizer& tokenizer,
+                      const std::vector<Problem>& problems,
+                      const std::vector<Problem>& shots,
+                      const Gsm8kOptions& o,
+                      const std::filesystem::path& samples_file,
+                      const std::string& key);
 
 }  // namespace pare

@@ -8,8 +8,8 @@
 namespace pare {
 namespace {
 
-// A variant whose likeliest token is another one in most places, or whose predictions hold half the baseline's bits no
-// more, is not a worse model but a broken one.
+// A variant whose likeliest token is another one in most places, or whose predictions hold half the
+// baseline's bits no more, is not a worse model but a broken one.
 constexpr double kBrokenTop1 = 0.5, kBrokenKl = 2.0;
 
 MeasureResult measure(const MeasureInput& in) {
@@ -20,7 +20,8 @@ MeasureResult measure(const MeasureInput& in) {
   const auto tokenizer = Tokenizer::load(in.model);
   const ScoreOptions o{.window = measure_integer(name, in.options, "window", 0),
                        .stride = measure_integer(name, in.options, "stride", 0)};
-  const auto sequences = judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
+  const auto sequences =
+      judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
   const Divergence d = divergence(baseline, variant, sequences, o);
 
   MetricValue kl;
@@ -37,17 +38,22 @@ MeasureResult measure(const MeasureInput& in) {
   MeasureResult r{{kl, top1}, false, "divergence: " + score_convention(o, variant.config.max_positions)};
   if (!d.finite || !(d.kl_mean <= kBrokenKl) || d.top1 < kBrokenTop1) {
     r.broken = true;
-    r.note = fmt::format("broken: KL {:.3g} nats (limit {}), top-1 agreement {:.1f}% (limit {:.0f}%){}", d.kl_mean, kBrokenKl,
-                         100 * d.top1, 100 * kBrokenTop1, d.finite ? "" : ", logits not finite");
+    r.note = fmt::format("broken: KL {:.3g} nats (limit {}), top-1 agreement {:.1f}% (limit {:.0f}%){}",
+                         d.kl_mean,
+                         kBrokenKl,
+                         100 * d.top1,
+                         100 * kBrokenTop1,
+                         d.finite ? "" : ", logits not finite");
   }
   return r;
 }
 
-const bool added = add_measure({.name = "divergence",
-                                .version = 1,
-                                .summary = "KL from the baseline's predictions, top-1 agreement, broken or not",
-                                .needs_baseline = true,
-                                .run = measure});
+const bool added =
+    add_measure({.name = "divergence",
+                 .version = 1,
+                 .summary = "KL from the baseline's predictions, top-1 agreement, broken or not",
+                 .needs_baseline = true,
+                 .run = measure});
 
 }  // namespace
 }  // namespace pare

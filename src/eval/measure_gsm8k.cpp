@@ -26,7 +26,8 @@ MetricValue share(const std::string& name, i64 k, std::vector<double> samples) {
 MeasureResult measure(const MeasureInput& in) {
   const std::string name = "task.gsm8k";
   check_measure_options(name, in.options, {"limit", "shots", "batch", "max_new_tokens"});
-  check_measure_options("decode", in.decode, {"temperature", "top_k", "top_p", "seed", "max_new_tokens", "stop"});
+  check_measure_options(
+      "decode", in.decode, {"temperature", "top_k", "top_p", "seed", "max_new_tokens", "stop"});
   Gsm8kOptions o;
   o.shots = measure_integer(name, in.options, "shots", 0);
   o.batch = measure_integer(name, in.options, "batch", 32, 1);
@@ -55,15 +56,25 @@ MeasureResult measure(const MeasureInput& in) {
       share("gsm8k.strict", r.strict, samples([](const Gsm8kSample& s) { return s.strict_correct; })),
       share("gsm8k.flexible", r.flexible, samples([](const Gsm8kSample& s) { return s.flexible_correct; })),
       share("gsm8k.truncated", r.truncated, samples([](const Gsm8kSample& s) { return s.truncated; })),
-      share("gsm8k.no_answer", r.no_answer, samples([](const Gsm8kSample& s) { return s.error == AnswerError::no_answer; })),
-      share("gsm8k.wrong_arithmetic", r.wrong_arithmetic,
-            samples([](const Gsm8kSample& s) { return s.error == AnswerError::wrong_arithmetic; }))};
-  result.note = fmt::format("gsm8k: {} problems of {}, {} shots, {}", problems.size(), in.data, o.shots,
-                            o.sampler.temperature == 0 ? "greedy" : fmt::format("temperature {}", o.sampler.temperature));
+      share("gsm8k.no_answer", r.no_answer, samples([](const Gsm8kSample& s) {
+              return s.error == AnswerError::no_answer;
+            })),
+      share("gsm8k.wrong_arithmetic", r.wrong_arithmetic, samples([](const Gsm8kSample& s) {
+              return s.error == AnswerError::wrong_arithmetic;
+            }))};
+  result.note = fmt::format(
+      "gsm8k: {} problems of {}, {} shots, {}",
+      problems.size(),
+      in.data,
+      o.shots,
+      o.sampler.temperature == 0 ? "greedy" : fmt::format("temperature {}", o.sampler.temperature));
   return result;
 }
 
-const bool added = add_measure({.name = "task.gsm8k", .version = 1, .summary = "GSM8K-style word problems, strict and flexible", .run = measure});
+const bool added = add_measure({.name = "task.gsm8k",
+                                .version = 1,
+                                .summary = "GSM8K-style word problems, strict and flexible",
+                                .run = measure});
 
 }  // namespace
 }  // namespace pare

@@ -32,7 +32,8 @@ MeasureResult measure(const MeasureInput& in) {
   const auto tokenizer = Tokenizer::load(in.model);
   const ScoreOptions o{.window = measure_integer(name, in.options, "window", 0),
                        .stride = measure_integer(name, in.options, "stride", 0)};
-  const auto sequences = judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
+  const auto sequences =
+      judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
   const Score score = score_sequences(model, sequences, o);
 
   MetricValue nll;
@@ -55,7 +56,8 @@ MeasureResult measure(const MeasureInput& in) {
   return {{ppl, nll}, false, "perplexity: " + score_convention(o, model.config.max_positions)};
 }
 
-const bool added = add_measure({.name = "perplexity", .version = 1, .summary = "perplexity of the evaluation text", .run = measure});
+const bool added = add_measure(
+    {.name = "perplexity", .version = 1, .summary = "perplexity of the evaluation text", .run = measure});
 
 }  // namespace
 }  // namespace pare

@@ -1,4 +1,5 @@
-// Measures `speed` and `memory`: time to first token, decoding, resident memory, on the artefact re-loaded from disk.
+// Measures `speed` and `memory`: time to first token, decoding, resident memory, on the artefact re-loaded
+// from disk.
 #include "eval/measure_options.h"
 #include "measure/machine.h"
 #include "measure/measure.h"
@@ -43,8 +44,11 @@ MeasureResult speed(const MeasureInput& in) {
                seconds("speed.decode_p50_s", s.decode_p50_s, s.decode_s.size()),
                seconds("speed.decode_p90_s", s.decode_p90_s, s.decode_s.size()),
                seconds("speed.decode_p99_s", s.decode_p99_s, s.decode_s.size())};
-  r.note = fmt::format("speed: prompt {}, {} new tokens, batch {}, medians of {} runs", o.prompt_tokens, o.new_tokens,
-                       o.batch, o.repeats);
+  r.note = fmt::format("speed: prompt {}, {} new tokens, batch {}, medians of {} runs",
+                       o.prompt_tokens,
+                       o.new_tokens,
+                       o.batch,
+                       o.repeats);
   return r;
 }
 
@@ -69,10 +73,15 @@ MeasureResult memory(const MeasureInput& in) {
   return {{peak, weights}, false, ""};
 }
 
-const bool added_speed = add_measure(
-    {.name = "speed", .version = 1, .summary = "time to first token, decode rate, p50/p90/p99", .run = speed});
-const bool added_memory = add_measure(
-    {.name = "memory", .version = 1, .summary = "peak resident bytes of loading and decoding, bytes of weights", .run = memory});
+const bool added_speed = add_measure({.name = "speed",
+                                      .version = 1,
+                                      .summary = "time to first token, decode rate, p50/p90/p99",
+                                      .run = speed});
+const bool added_memory =
+    add_measure({.name = "memory",
+                 .version = 1,
+                 .summary = "peak resident bytes of loading and decoding, bytes of weights",
+                 .run = memory});
 
 }  // namespace
 }  // namespace pare

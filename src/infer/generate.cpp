@@ -24,8 +24,10 @@ void check_request(const Model& model, const GenerateRequest& r, i64 index) {
   const i64 T = static_cast<i64>(r.prompt.size());
   if (T == 0) throw user_error("prompt {} is empty; expected at least one token", index);
   if (T >= model.config.max_positions)
-    throw user_error("prompt {} has {} tokens; the model takes {} positions in all", index, T, model.config.max_positions);
-  if (r.max_new_tokens < 1) throw user_error("max_new_tokens: found {}, expected 1 or more", r.max_new_tokens);
+    throw user_error(
+        "prompt {} has {} tokens; the model takes {} positions in all", index, T, model.config.max_positions);
+  if (r.max_new_tokens < 1)
+    throw user_error("max_new_tokens: found {}, expected 1 or more", r.max_new_tokens);
 }
 
 /// Position of the first stop string in text, or npos.
@@ -37,9 +39,18 @@ std::size_t first_stop(const std::string& text, const std::vector<std::string>& 
 
 class Generator {
  public:
-  Generator(const Model& model, const Tokenizer* tokenizer, const std::vector<GenerateRequest>& requests,
-            const GenerateOptions& o, const OnToken& on_token, const OnDone& on_done)
-      : model_(model), tokenizer_(tokenizer), requests_(requests), o_(o), on_token_(on_token), on_done_(on_done) {}
+  Generator(const Model& model,
+            const Tokenizer* tokenizer,
+            const std::vector<GenerateRequest>& requests,
+            const GenerateOptions& o,
+            const OnToken& on_token,
+            const OnDone& on_done)
+      : model_(model),
+        tokenizer_(tokenizer),
+        requests_(requests),
+        o_(o),
+        on_token_(on_token),
+        on_done_(on_done) {}
 
   std::vector<Completion> run() {
     results_.resize(requests_.size());
@@ -59,8 +70,12 @@ class Generator {
       const i64 T = static_cast<i64>(r.prompt.size());
       if (rows > 0 && rows + T > o_.prefill_rows) return;
       rows += T;
-      active_.push_back(std::make_unique<Active>(Active{static_cast<i64>(next_), KvCache(model_.config),
-                                                        Rng(o_.sampler.seed, next_), r.prompt, {}, false}));
+      active_.push_back(std::make_unique<Active>(Active{static_cast<i64>(next_),
+                                                        KvCache(model_.config),
+                                                        Rng(o_.sampler.seed, next_),
+                                                        r.prompt,
+                                                        {},
+                                                        false}));
       active_.back()->done.prompt_tokens = T;
       ++next_;
     }
@@ -90,7 +105,9 @@ class Generator {
     reuse(last_, {B, D});
     for (i64 b = 0; b < B; ++b) {
       const auto& s = batch.sequences[static_cast<std::size_t>(b)];
-      std::memcpy(last_.f32() + b * D, acts_.out.f32() + (s.row + s.rows - 1) * D, static_cast<std::size_t>(D) * sizeof(float));
+      std::memcpy(last_.f32() + b * D,
+                  acts_.out.f32() + (s.row + s.rows - 1) * D,
+                  static_cast<std::size_t>(D) * sizeof(float));
     }
     head(model_, last_, logits_);
     for (i64 b = 0; b < B; ++b) take(*active_[static_cast<std::size_t>(b)], logits_.f32() + b * V);
@@ -99,7 +116,8 @@ class Generator {
 
   void take(Active& a, const float* logits) {
     const i32 id = sample({logits, static_cast<std::size_t>(model_.config.V)}, o_.sampler, a.rng);
-    if (std::find(o_.stop_ids.begin(), o_.stop_ids.end(), id) != o_.stop_ids.end()) return finish(a, Finish::stop);
+    if (std::find(o_.stop_ids.begin(), o_.stop_ids.end(), id) != o_.stop_ids.end())
+      return finish(a, Finish::stop);
     a.done.ids.push_back(id);
     if (on_token_) on_token_(a.request, id);
     if (tokenizer_ && !o_.stop_strings.empty()) {
@@ -111,7 +129,8 @@ class Generator {
     }
     const i64 made = static_cast<i64>(a.done.ids.size());
     const i64 positions = a.done.prompt_tokens + made;
-    if (made >= requests_[static_cast<std::size_t>(a.request)].max_new_tokens || positions >= model_.config.max_positions)
+    if (made >= requests_[static_cast<std::size_t>(a.request)].max_new_tokens ||
+        positions >= model_.config.max_positions)
       return finish(a, Finish::length);
     a.fresh = {id};
   }
@@ -144,11 +163,15 @@ class Generator {
 
 const char* finish_name(Finish f) { return f == Finish::stop ? "stop" : "length"; }
 
-std::vector<Completion> generate(const Model& model, const Tokenizer* tokenizer,
-                                 const std::vector<GenerateRequest>& requests, const GenerateOptions& options,
-                                 const OnToken& on_token, const OnDone& on_done) {
+std::vector<Completion> generate(const Model& model,
+                                 const Tokenizer* tokenizer,
+                                 const std::vector<GenerateRequest>& requests,
+                                 const GenerateOptions& options,
+                                 const OnToken& on_token,
+                                 const OnDone& on_done) {
   check_sampler(options.sampler);
-  if (!options.stop_strings.empty() && !tokenizer) throw user_error("stop strings need a tokenizer; this model has none");
+  if (!options.stop_strings.empty() && !tokenizer)
+    throw user_error("stop strings need a tokenizer; this model has none");
   for (std::size_t i = 0; i < requests.size(); ++i) check_request(model, requests[i], static_cast<i64>(i));
   return Generator(model, tokenizer, requests, options, on_token, on_done).run();
 }

@@ -22,11 +22,11 @@ struct GenerateRequest {
 };
 
 struct GenerateOptions {
-  SamplerOptions sampler;             // request i draws from stream i of the seed
-  std::vector<i32> stop_ids;          // never part of the answer
+  SamplerOptions sampler;                 // request i draws from stream i of the seed
+  std::vector<i32> stop_ids;              // never part of the answer
   std::vector<std::string> stop_strings;  // the text is cut before the first of them; needs a tokenizer
-  i64 batch = 16;                     // sequences at once
-  i64 prefill_rows = 1024;            // rows of prompts that join in one step, at least one prompt
+  i64 batch = 16;                         // sequences at once
+  i64 prefill_rows = 1024;                // rows of prompts that join in one step, at least one prompt
 };
 
 struct Completion {
@@ -42,10 +42,13 @@ using OnToken = std::function<void(i64 request, i32 id)>;
 using OnDone = std::function<void(i64 request, const Completion&)>;
 
 /// Runs all requests; returns their completions in the order of the requests. `tokenizer` may be null.
-/// Throws a user error for an empty prompt, an id outside the vocabulary, or a prompt with no room left in the
-/// model's positions, naming the request.
-std::vector<Completion> generate(const Model& model, const Tokenizer* tokenizer,
-                                 const std::vector<GenerateRequest>& requests, const GenerateOptions& options,
-                                 const OnToken& on_token = {}, const OnDone& on_done = {});
+/// Throws a user error for an empty prompt, an id outside the vocabulary, or a prompt with no room left in
+/// the model's positions, naming the request.
+std::vector<Completion> generate(const Model& model,
+                                 const Tokenizer* tokenizer,
+                                 const std::vector<GenerateRequest>& requests,
+                                 const GenerateOptions& options,
+                                 const OnToken& on_token = {},
+                                 const OnDone& on_done = {});
 
 }  // namespace pare

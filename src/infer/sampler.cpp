@@ -13,7 +13,8 @@ namespace {
 i32 greedy(std::span<const float> logits) {
   std::size_t best = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i])) throw job_error("logit {} is NaN; the model's weights or activations are broken", i);
+    if (std::isnan(logits[i]))
+      throw job_error("logit {} is NaN; the model's weights or activations are broken", i);
     if (logits[i] > logits[best]) best = i;
   }
   return static_cast<i32>(best);
@@ -25,7 +26,8 @@ void check_sampler(const SamplerOptions& o) {
   if (!(o.temperature >= 0) || !std::isfinite(o.temperature))
     throw user_error("temperature: found {}, expected 0 (greedy) or more", o.temperature);
   if (o.top_k < 0) throw user_error("top_k: found {}, expected 0 (off) or more", o.top_k);
-  if (!(o.top_p > 0 && o.top_p <= 1)) throw user_error("top_p: found {}, expected above 0 up to 1 (off)", o.top_p);
+  if (!(o.top_p > 0 && o.top_p <= 1))
+    throw user_error("top_p: found {}, expected above 0 up to 1 (off)", o.top_p);
 }
 
 i32 sample(std::span<const float> logits, const SamplerOptions& o, Rng& rng) {
@@ -38,7 +40,8 @@ i32 sample(std::span<const float> logits, const SamplerOptions& o, Rng& rng) {
     return x != y ? x > y : a < b;
   };
   std::sort(order.begin(), order.end(), larger);
-  if (o.top_k > 0 && o.top_k < static_cast<i64>(order.size())) order.resize(static_cast<std::size_t>(o.top_k));
+  if (o.top_k > 0 && o.top_k < static_cast<i64>(order.size()))
+    order.resize(static_cast<std::size_t>(o.top_k));
 
   std::vector<double> weight;
   double total = 0;

@@ -1,5 +1,5 @@
-// The next token from a row of logits: greedy, or temperature, then top-k, then top-p (the order of transformers).
-// Source of top-p: Holtzman et al. 2020, arXiv:1904.09751.
+// The next token from a row of logits: greedy, or temperature, then top-k, then top-p (the order of
+// transformers). Source of top-p: Holtzman et al. 2020, arXiv:1904.09751.
 #pragma once
 #include <span>
 
@@ -18,7 +18,8 @@ struct SamplerOptions {
 /// Throws a user error for a temperature below 0, top_k below 0, or top_p outside (0, 1].
 void check_sampler(const SamplerOptions& o);
 
-/// The lowest index of the largest logit when greedy, else a draw from rng. Throws a job error when a logit is NaN.
+/// The lowest index of the largest logit when greedy, else a draw from rng. Throws a job error when a logit
+/// is NaN.
 i32 sample(std::span<const float> logits, const SamplerOptions& o, Rng& rng);
 
 }  // namespace pare

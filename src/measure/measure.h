@@ -1,6 +1,7 @@
 // What a measure is: a function of an artefact, re-loaded from disk, that gives named numbers.
 //
-// A measure is one file: it registers itself with add_measure() and appears in recipes, `pare list`, and reports.
+// A measure is one file: it registers itself with add_measure() and appears in recipes, `pare list`, and
+// reports.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -21,14 +22,14 @@ struct MetricValue {
   std::string unit;
   /// One value per sample, in one order for every variant, for paired tests; empty where pairs make no sense.
   std::vector<double> samples;
-  bool binary = false;       // samples are 0/1: McNemar; else paired bootstrap of the mean
-  bool repeatable = true;    // false: speed, memory, seconds (excluded when runs are compared bit for bit)
+  bool binary = false;     // samples are 0/1: McNemar; else paired bootstrap of the mean
+  bool repeatable = true;  // false: speed, memory, seconds (excluded when runs are compared bit for bit)
 };
 
 struct MeasureResult {
   std::vector<MetricValue> metrics;
-  bool broken = false;       // the variant is marked broken (divergence gate)
-  std::string note;          // a line for the report: the convention used, why broken, …
+  bool broken = false;  // the variant is marked broken (divergence gate)
+  std::string note;     // a line for the report: the convention used, why broken, …
 };
 json measure_result_json(const MeasureResult& r);
 MeasureResult measure_result_of(const json& j);
@@ -45,8 +46,8 @@ struct MeasureInput {
 
 using MeasureFunction = MeasureResult (*)(const MeasureInput& input);
 struct MeasureInfo {
-  std::string name;     // "task.gsm8k", "perplexity", "divergence", "speed", "memory", "size"
-  int version = 1;      // raised when results change: part of the result's key
+  std::string name;  // "task.gsm8k", "perplexity", "divergence", "speed", "memory", "size"
+  int version = 1;   // raised when results change: part of the result's key
   std::string summary;
   bool needs_baseline = false;
   bool cacheable = true;  // false: measured anew by `--fresh`; still kept as results

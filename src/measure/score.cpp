@@ -19,14 +19,17 @@ Resolved resolve(const ScoreOptions& o, i64 max_positions) {
   const i64 window = o.window > 0 ? std::min(o.window, max_positions) : max_positions;
   const i64 stride = o.stride > 0 ? o.stride : window;
   if (window < 2) throw user_error("window: found {}, expected 2 or more", window);
-  if (stride > window) throw user_error("stride: found {}, expected at most the window of {}", stride, window);
+  if (stride > window)
+    throw user_error("stride: found {}, expected at most the window of {}", stride, window);
   return {window, stride};
 }
 
 /// Runs the windows in packed batches; body(window, logits) gets the logits (rows of the window, V).
 template <class Body>
-void each_window(const std::vector<std::vector<i32>>& sequences, const std::vector<ScoreWindow>& windows,
-                 i64 batch_rows, Body&& body) {
+void each_window(const std::vector<std::vector<i32>>& sequences,
+                 const std::vector<ScoreWindow>& windows,
+                 i64 batch_rows,
+                 Body&& body) {
   std::size_t i = 0;
   while (i < windows.size()) {
     check_stop();
@@ -45,7 +48,8 @@ void each_window(const std::vector<std::vector<i32>>& sequences, const std::vect
 
 }  // namespace
 
-std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences, const ScoreOptions& o,
+std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences,
+                                       const ScoreOptions& o,
                                        i64 max_positions) {
   const auto [window, stride] = resolve(o, max_positions);
   std::vector<ScoreWindow> out;
@@ -65,12 +69,17 @@ std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequ
 std::string score_convention(const ScoreOptions& o, i64 max_positions) {
   const auto [window, stride] = resolve(o, max_positions);
   if (stride == window)
-    return fmt::format("non-overlapping windows of {} tokens; the first token of a window is not scored", window);
-  return fmt::format("windows of {} tokens, stride {}; only the last {} tokens of a window are scored", window, stride,
+    return fmt::format("non-overlapping windows of {} tokens; the first token of a window is not scored",
+                       window);
+  return fmt::format("windows of {} tokens, stride {}; only the last {} tokens of a window are scored",
+                     window,
+                     stride,
                      stride);
 }
 
-Score score_sequences(const Model& model, const std::vector<std::vector<i32>>& sequences, const ScoreOptions& o) {
+Score score_sequences(const Model& model,
+                      const std::vector<std::vector<i32>>& sequences,
+                      const ScoreOptions& o) {
   Score out;
   out.nll.resize(sequences.size());
   Acts acts;
@@ -121,10 +130,13 @@ RowDivergence row_divergence(const float* log_p, const float* log_q, i64 V) {
 
 }  // namespace
 
-Divergence divergence(const Model& baseline, const Model& variant, const std::vector<std::vector<i32>>& sequences,
+Divergence divergence(const Model& baseline,
+                      const Model& variant,
+                      const std::vector<std::vector<i32>>& sequences,
                       const ScoreOptions& o) {
   if (baseline.config.V != variant.config.V)
-    throw user_error("divergence: the baseline has {} tokens in its vocabulary, the variant {}", baseline.config.V,
+    throw user_error("divergence: the baseline has {} tokens in its vocabulary, the variant {}",
+                     baseline.config.V,
                      variant.config.V);
   const i64 V = baseline.config.V;
   Divergence out;
@@ -132,7 +144,8 @@ Divergence divergence(const Model& baseline, const Model& variant, const std::ve
   out.tokens.assign(sequences.size(), 0);
   Acts acts_p, acts_q;
   Tensor p, q;
-  const auto windows = score_windows(sequences, o, std::min(baseline.config.max_positions, variant.config.max_positions));
+  const auto windows =
+      score_windows(sequences, o, std::min(baseline.config.max_positions, variant.config.max_positions));
   each_window(sequences, windows, o.batch_rows, [&](std::span<const ScoreWindow> part, const Batch& batch) {
     forward(baseline, batch, acts_p);
     forward(variant, batch, acts_q);

@@ -22,10 +22,11 @@ struct ScoreWindow {
   i64 sequence, begin, end, score_from;
 };
 
-/// Cuts sequences into windows: each token but a sequence's first is scored at most once. With stride < window a
-/// window's first window − stride tokens are context only. The last window may be short; a window whose only
-/// token is its first scores nothing. Throws a user error for stride > window or a window below 2.
-std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences, const ScoreOptions& o,
+/// Cuts sequences into windows: each token but a sequence's first is scored at most once. With stride <
+/// window a window's first window − stride tokens are context only. The last window may be short; a window
+/// whose only token is its first scores nothing. Throws a user error for stride > window or a window below 2.
+std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences,
+                                       const ScoreOptions& o,
                                        i64 max_positions);
 
 /// "non-overlapping windows of 2048 tokens, …": the convention in words, for reports.
@@ -39,11 +40,13 @@ struct Score {
 };
 
 /// Same bits for any batch_rows and thread count.
-Score score_sequences(const Model& model, const std::vector<std::vector<i32>>& sequences, const ScoreOptions& o);
+Score score_sequences(const Model& model,
+                      const std::vector<std::vector<i32>>& sequences,
+                      const ScoreOptions& o);
 
 struct Divergence {
-  std::vector<double> kl;      // per sequence: mean over its scored tokens
-  std::vector<double> tokens;  // per sequence: number of scored tokens
+  std::vector<double> kl;                     // per sequence: mean over its scored tokens
+  std::vector<double> tokens;                 // per sequence: number of scored tokens
   double kl_mean = 0, kl_standard_error = 0;  // over all tokens; the error from sequence to sequence
   double top1 = 0;                            // share of tokens where both models' likeliest token agrees
   i64 n_tokens = 0, n_agree = 0;
@@ -51,7 +54,9 @@ struct Divergence {
 };
 
 /// Both models over the same windows. Throws a user error when the vocabularies differ.
-Divergence divergence(const Model& baseline, const Model& variant, const std::vector<std::vector<i32>>& sequences,
+Divergence divergence(const Model& baseline,
+                      const Model& variant,
+                      const std::vector<std::vector<i32>>& sequences,
                       const ScoreOptions& o);
 
 }  // namespace pare

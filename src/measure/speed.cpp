@@ -39,7 +39,9 @@ class Run {
     forward(model_, batch, acts_);
     Tensor last = Tensor::empty({B_, model_.config.D});
     for (i64 b = 0; b < B_; ++b)
-      std::copy_n(acts_.out.f32() + ((b + 1) * T - 1) * model_.config.D, model_.config.D, last.f32() + b * model_.config.D);
+      std::copy_n(acts_.out.f32() + ((b + 1) * T - 1) * model_.config.D,
+                  model_.config.D,
+                  last.f32() + b * model_.config.D);
     head(model_, last, logits_);
     Tensor next = Tensor::empty({B_}, DType::i32);
     argmax_rows(logits_, next);
@@ -60,7 +62,8 @@ class Run {
 
 Speed measure_speed(const Model& model, const SpeedOptions& o) {
   const i64 room = model.config.max_positions;
-  const i64 P = std::max<i64>(1, std::min(o.prompt_tokens, room / 2)), G = std::max<i64>(1, std::min(o.new_tokens, room - P));
+  const i64 P = std::max<i64>(1, std::min(o.prompt_tokens, room / 2)),
+            G = std::max<i64>(1, std::min(o.new_tokens, room - P));
   Rng rng(7);
   std::vector<i32> prompt;
   for (i64 i = 0; i < P; ++i) prompt.push_back(static_cast<i32>(rng.below(model.config.V)));

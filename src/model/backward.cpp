@@ -14,14 +14,25 @@
 namespace pare {
 namespace {
 
-void norm_backward(const Config& c, const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& m,
-                   const Tensor& r, Tensor& dx, Tensor& dw, Tensor& db) {
+void norm_backward(const Config& c,
+                   const Tensor& dy,
+                   const Tensor& x,
+                   const Tensor& w,
+                   const Tensor& m,
+                   const Tensor& r,
+                   Tensor& dx,
+                   Tensor& dw,
+                   Tensor& db) {
   if (c.norm == Norm::layer) return layernorm_backward(dy, x, w, m, r, dx, dw, db);
   rmsnorm_backward(dy, x, w, r, dx, dw);
 }
 
 /// Loss and gradient of the head, a chunk of rows at a time: fills s.da with d(loss)/d(acts.out).
-double head_backward(const Model& model, const Tensor& targets, float scale, const Acts& acts, Params& grads,
+double head_backward(const Model& model,
+                     const Tensor& targets,
+                     float scale,
+                     const Acts& acts,
+                     Params& grads,
                      BackwardScratch& s) {
   const Config& c = model.config;
   const i64 N = acts.out.dim(0);
@@ -43,7 +54,11 @@ double head_backward(const Model& model, const Tensor& targets, float scale, con
 }
 
 /// s.dx holds d(loss)/d(x_out) and becomes d(loss)/d(x_in).
-void backward_layer(const Model& model, i64 layer, const Batch& batch, const LayerActs& t, Params& grads,
+void backward_layer(const Model& model,
+                    i64 layer,
+                    const Batch& batch,
+                    const LayerActs& t,
+                    Params& grads,
                     BackwardScratch& s) {
   const Config& c = model.config;
   const LayerParams& p = model.params.layers[static_cast<std::size_t>(layer)];
@@ -59,7 +74,7 @@ void backward_layer(const Model& model, i64 layer, const Batch& batch, const Lay
 
   // ---- feed-forward ----
   const Tensor& b = c.parallel_block ? t.a : t.b;
-  linear_backward_input(s.dx, p.w_down, s.dh);            // dh (N,F)
+  linear_backward_input(s.dx, p.w_down, s.dh);  // dh (N,F)
   weight_backward(s.dx, t.h, d.w_down, d.b_down);
   if (c.mlp == Mlp::gated_silu) {
     silu_mul_backward(s.dh, t.g, t.u, s.dg, s.du);
@@ -68,15 +83,15 @@ void backward_layer(const Model& model, i64 layer, const Batch& batch, const Lay
     gelu_tanh_backward(s.dh, t.u, s.du);
   }
   weight_backward(s.du, b, d.w_up, d.b_up);
-  linear_backward_input(s.du, p.w_up, s.da);              // da (N,D)
+  linear_backward_input(s.du, p.w_up, s.da);  // da (N,D)
   if (c.mlp == Mlp::gated_silu) linear_backward_input_add(s.dg, p.w_gate, s.da);
   if (!c.parallel_block) {
     norm_backward(c, s.da, t.x_mid, p.norm_mlp, t.m_mlp, t.r_mlp, s.da, d.norm_mlp, d.norm_mlp_b);
-    add_to(s.da, s.dx);                                   // dx_mid
+    add_to(s.da, s.dx);  // dx_mid
   }
 
   // ---- attention ----
-  linear_backward_input(s.dx, p.wo, s.dout);              // dout (N,H,E)
+  linear_backward_input(s.dx, p.wo, s.dout);  // dout (N,H,E)
   weight_backward(s.dx, t.o, d.wo, d.bo);
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& q : batch.sequences) runs.push_back({q.row, q.rows, q.rows, {}, {}, q.rows});
@@ -93,19 +108,24 @@ void backward_layer(const Model& model, i64 layer, const Batch& batch, const Lay
   weight_backward(s.dk, t.a, d.wk, d.bk);
   weight_backward(s.dv, t.a, d.wv, d.bv);
   if (c.parallel_block)
-    linear_backward_input_add(s.dq, p.wq, s.da);          // da holds the MLP's share already
+    linear_backward_input_add(s.dq, p.wq, s.da);  // da holds the MLP's share already
   else
     linear_backward_input(s.dq, p.wq, s.da);
   linear_backward_input_add(s.dk, p.wk, s.da);
   linear_backward_input_add(s.dv, p.wv, s.da);
   norm_backward(c, s.da, t.x_in, p.norm_att, t.m_att, t.r_att, s.da, d.norm_att, d.norm_att_b);
-  add_to(s.da, s.dx);                                     // dx_in
+  add_to(s.da, s.dx);  // dx_in
 }
 
 }  // namespace
 
-double loss_and_gradients(const Model& model, const Batch& batch, const Tensor& targets, float scale, Acts& acts,
-                          Params& grads, BackwardScratch& s) {
+double loss_and_gradients(const Model& model,
+                          const Batch& batch,
+                          const Tensor& targets,
+                          float scale,
+                          Acts& acts,
+                          Params& grads,
+                          BackwardScratch& s) {
   const Config& c = model.config;
   const i64 N = batch.rows();
   expect("targets", targets, {N}, DType::i32);
@@ -113,7 +133,8 @@ double loss_and_gradients(const Model& model, const Batch& batch, const Tensor& 
   for (Tensor* t : {&s.dx, &s.da}) reuse(*t, {N, c.D});
 
   const double nll_sum = head_backward(model, targets, scale, acts, grads, s);
-  norm_backward(c, s.da, acts.x, model.params.norm_out, acts.m_out, acts.r_out, s.dx, grads.norm_out, grads.norm_out_b);
+  norm_backward(
+      c, s.da, acts.x, model.params.norm_out, acts.m_out, acts.r_out, s.dx, grads.norm_out, grads.norm_out_b);
   Tensor recomputed;  // the output of a layer that is computed again; nobody reads it
   for (i64 l = c.L - 1; l >= 0; --l) {
     const std::size_t at = static_cast<std::size_t>(l);
@@ -133,7 +154,8 @@ double loss_and_gradients(const Model& model, const Batch& batch, const Tensor& 
   return nll_sum;
 }
 
-LossSum loss_only(const Model& model, const Batch& batch, const Tensor& targets, Acts& acts, BackwardScratch& s) {
+LossSum loss_only(
+    const Model& model, const Batch& batch, const Tensor& targets, Acts& acts, BackwardScratch& s) {
   const i64 N = batch.rows();
   expect("targets", targets, {N}, DType::i32);
   forward(model, batch, acts);

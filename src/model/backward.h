@@ -18,14 +18,20 @@ inline constexpr i64 kLossChunk = 512;
 /// The same bits for any thread count, and for Keep::everything and Keep::layer_inputs.
 /// REQUIRES: forward() filled acts for this batch with Keep::everything or Keep::layer_inputs; all parameters
 /// that have a gradient are dense f32.
-double loss_and_gradients(const Model& model, const Batch& batch, const Tensor& targets, float scale, Acts& acts,
-                          Params& grads, BackwardScratch& scratch);
+double loss_and_gradients(const Model& model,
+                          const Batch& batch,
+                          const Tensor& targets,
+                          float scale,
+                          Acts& acts,
+                          Params& grads,
+                          BackwardScratch& scratch);
 
 /// Σ nll of the rows and the number of targets that count, without gradients.
 struct LossSum {
   double nll = 0;
   i64 tokens = 0;
 };
-LossSum loss_only(const Model& model, const Batch& batch, const Tensor& targets, Acts& acts, BackwardScratch& scratch);
+LossSum loss_only(
+    const Model& model, const Batch& batch, const Tensor& targets, Acts& acts, BackwardScratch& scratch);
 
 }  // namespace pare

@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The rope keys, wherever this spelling keeps them (formats.md: rope_scaling if non-null, else rope_parameters).
+/// The rope keys, wherever this spelling keeps them (formats.md: rope_scaling if non-null, else
+/// rope_parameters).
 Keys rope_keys(const Keys& keys) {
   for (const char* name : {"rope_scaling", "rope_parameters"})
     if (keys.has(name)) return keys.object(name);
@@ -34,7 +35,8 @@ void scale_llama3(const Keys& rope, double original, std::vector<double>& inv_fr
   }
 }
 
-void scale_yarn(const Keys& rope, double original, double theta, i64 R, std::vector<double>& inv_freq, float& scaling) {
+void scale_yarn(
+    const Keys& rope, double original, double theta, i64 R, std::vector<double>& inv_freq, float& scaling) {
   const double factor = rope.number("factor"), d = static_cast<double>(R);
   const auto dim = [&](double rotations) {
     return d * std::log(original / (rotations * 2 * std::numbers::pi)) / (2 * std::log(theta));
@@ -60,19 +62,27 @@ void scale_yarn(const Keys& rope, double original, double theta, i64 R, std::vec
 void read_rope(const Keys& keys, double default_partial, Config& c) {
   const Keys rope = rope_keys(keys);
   c.rope.theta = rope.number("rope_theta", keys.number("rope_theta", 10000));
-  const double partial = rope.number("partial_rotary_factor", keys.number("partial_rotary_factor", default_partial));
+  const double partial =
+      rope.number("partial_rotary_factor", keys.number("partial_rotary_factor", default_partial));
   const i64 R = static_cast<i64>(static_cast<double>(c.E) * partial);
   if (partial <= 0 || partial > 1 || R < 2 || R % 2)
-    throw user_error("{}: partial_rotary_factor {} of head_dim {} gives {} rotary dims; expected an even number "
-                     "from 2 to head_dim", keys.where(), partial, c.E, R);
-  if (!(c.rope.theta > 0)) throw user_error("{}: rope_theta {}, expected above 0", keys.where(), c.rope.theta);
+    throw user_error(
+        "{}: partial_rotary_factor {} of head_dim {} gives {} rotary dims; expected an even number "
+        "from 2 to head_dim",
+        keys.where(),
+        partial,
+        c.E,
+        R);
+  if (!(c.rope.theta > 0))
+    throw user_error("{}: rope_theta {}, expected above 0", keys.where(), c.rope.theta);
   std::vector<double> inv_freq;
   for (i64 i = 0; i < R / 2; ++i)
     inv_freq.push_back(std::pow(c.rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(R)));
 
   c.rope.type = rope.text("rope_type", rope.text("type", "default"));
-  const double original = keys.number("original_max_position_embeddings",
-      rope.number("original_max_position_embeddings", static_cast<double>(c.max_positions)));
+  const double original =
+      keys.number("original_max_position_embeddings",
+                  rope.number("original_max_position_embeddings", static_cast<double>(c.max_positions)));
   if (c.rope.type == "linear") {
     for (double& f : inv_freq) f /= rope.number("factor");
   } else if (c.rope.type == "llama3") {
@@ -80,7 +90,8 @@ void read_rope(const Keys& keys, double default_partial, Config& c) {
   } else if (c.rope.type == "yarn") {
     scale_yarn(rope, original, c.rope.theta, R, inv_freq, c.rope.attention_scaling);
   } else if (c.rope.type != "default") {
-    throw user_error("{}: rope_type \"{}\" is not supported; known are default, linear, llama3, yarn", keys.where(),
+    throw user_error("{}: rope_type \"{}\" is not supported; known are default, linear, llama3, yarn",
+                     keys.where(),
                      c.rope.type);
   }
   c.rope.inv_freq.assign(inv_freq.begin(), inv_freq.end());
@@ -99,7 +110,8 @@ i64 Config::parameters() const {
 Config read_config(const fs::path& dir) {
   const fs::path file = dir / "config.json";
   if (!fs::exists(file))
-    throw user_error("{}: no config.json in this directory; expected a Hugging Face model directory", dir.string());
+    throw user_error("{}: no config.json in this directory; expected a Hugging Face model directory",
+                     dir.string());
   Config c = parse_config(read_json(file), file.string());
   const fs::path generation = dir / "generation_config.json";
   if (fs::exists(generation)) {

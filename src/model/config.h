@@ -1,7 +1,8 @@
 // The shape and options of a decoder-only model, read from a Hugging Face config.json of any spelling.
 //
 // One model definition covers every family; a family is one function in config_families.cpp that maps names
-// and defaults to these fields. What a family's file asks for and this program does not do is refused by name.
+// and defaults to these fields. What a family's file asks for and this program does not do is refused by
+// name.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -44,8 +45,8 @@ struct Config {
   i64 parameters() const;
 };
 
-/// Throws a user error naming `where` and the key: missing, of the wrong type, out of range, contradictory, or
-/// asking for something this program does not do.
+/// Throws a user error naming `where` and the key: missing, of the wrong type, out of range, contradictory,
+/// or asking for something this program does not do.
 Config parse_config(const json& raw, const std::string& where);
 
 /// Reads config.json of a model directory, and eos/bos from generation_config.json when it states them.

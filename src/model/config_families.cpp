@@ -1,4 +1,5 @@
-// One function a family: names, defaults and what it always has. Source: the families' published configurations.
+// One function a family: names, defaults and what it always has. Source: the families' published
+// configurations.
 #include <climits>
 
 #include "model/config.h"
@@ -25,10 +26,13 @@ void read_common(const Keys& keys, const Defaults& def, Config& c) {
   c.H = keys.integer("num_attention_heads", 1, 4096, def.heads);
   c.K = keys.integer("num_key_value_heads", 1, 4096, def.kv_heads ? def.kv_heads : c.H);
   if (c.H % c.K)
-    throw user_error("{}: num_attention_heads {} is no multiple of num_key_value_heads {}", keys.where(), c.H, c.K);
+    throw user_error(
+        "{}: num_attention_heads {} is no multiple of num_key_value_heads {}", keys.where(), c.H, c.K);
   if (!keys.has("head_dim") && !def.head_dim && c.D % c.H)
     throw user_error("{}: hidden_size {} is no multiple of num_attention_heads {}, and head_dim is not given",
-                     keys.where(), c.D, c.H);
+                     keys.where(),
+                     c.D,
+                     c.H);
   c.E = keys.integer("head_dim", 2, 4096, def.head_dim ? def.head_dim : c.D / c.H);
   c.max_positions = keys.integer("max_position_embeddings", 1, kMax, def.max_positions);
   c.tied = keys.flag("tie_word_embeddings", false);
@@ -48,7 +52,8 @@ void read_eps(const Keys& keys, const char* key, double fallback, Config& c) {
 void expect_activation(const Keys& keys, const std::string& known) {
   const std::string act = keys.text("hidden_act", known);
   if (act == known || (known == "gelu_new" && (act == "gelu_pytorch_tanh" || act == "gelu_fast"))) return;
-  throw user_error("{}: hidden_act \"{}\" is not supported for this family; expected \"{}\"", keys.where(), act, known);
+  throw user_error(
+      "{}: hidden_act \"{}\" is not supported for this family; expected \"{}\"", keys.where(), act, known);
 }
 
 /// layer_types, where a file states them, decides which layers slide.
@@ -56,14 +61,21 @@ bool read_layer_types(const Keys& keys, i64 window, Config& c) {
   if (!keys.has("layer_types")) return false;
   const json& types = keys.value("layer_types");
   if (!types.is_array() || static_cast<i64>(types.size()) != c.L)
-    throw user_error("{}: layer_types holds {} entries, expected one for each of {} layers", keys.where(), types.size(), c.L);
+    throw user_error("{}: layer_types holds {} entries, expected one for each of {} layers",
+                     keys.where(),
+                     types.size(),
+                     c.L);
   for (std::size_t i = 0; i < types.size(); ++i) {
     const std::string type = types[i].is_string() ? types[i].get<std::string>() : types[i].dump();
     if (type == "sliding_attention") {
-      if (window <= 0) throw user_error("{}: layer {} is sliding_attention, but sliding_window is not given", keys.where(), i);
+      if (window <= 0)
+        throw user_error(
+            "{}: layer {} is sliding_attention, but sliding_window is not given", keys.where(), i);
       c.window[i] = window;
     } else if (type != "full_attention") {
-      throw user_error("{}: layer type \"{}\" is not supported; known are full_attention, sliding_attention", keys.where(), type);
+      throw user_error("{}: layer type \"{}\" is not supported; known are full_attention, sliding_attention",
+                       keys.where(),
+                       type);
     }
   }
   return true;
@@ -102,7 +114,8 @@ void read_qwen_window(const Keys& keys, Config& c) {
 
 Config qwen2(const Keys& keys) {
   Config c;
-  read_common(keys, {.vocab_size = 151936, .intermediate_size = 22016, .kv_heads = 32, .max_positions = 32768}, c);
+  read_common(
+      keys, {.vocab_size = 151936, .intermediate_size = 22016, .kv_heads = 32, .max_positions = 32768}, c);
   read_eps(keys, "rms_norm_eps", 1e-6, c);
   expect_activation(keys, "silu");
   c.qkv_bias = true;
@@ -112,8 +125,13 @@ Config qwen2(const Keys& keys) {
 
 Config qwen3(const Keys& keys) {
   Config c;
-  read_common(keys, {.vocab_size = 151936, .intermediate_size = 22016, .kv_heads = 32, .head_dim = 128,
-                     .max_positions = 32768}, c);
+  read_common(keys,
+              {.vocab_size = 151936,
+               .intermediate_size = 22016,
+               .kv_heads = 32,
+               .head_dim = 128,
+               .max_positions = 32768},
+              c);
   read_eps(keys, "rms_norm_eps", 1e-6, c);
   expect_activation(keys, "silu");
   c.qkv_bias = c.o_bias = keys.flag("attention_bias", false);
@@ -124,11 +142,17 @@ Config qwen3(const Keys& keys) {
 
 Config phi(const Keys& keys) {
   Config c;
-  read_common(keys, {.vocab_size = 51200, .hidden_size = 2048, .intermediate_size = 8192, .layers = 24,
-                     .partial_rotary = 0.5}, c);
+  read_common(keys,
+              {.vocab_size = 51200,
+               .hidden_size = 2048,
+               .intermediate_size = 8192,
+               .layers = 24,
+               .partial_rotary = 0.5},
+              c);
   read_eps(keys, "layer_norm_eps", 1e-5, c);
   expect_activation(keys, "gelu_new");
-  if (keys.flag("qk_layernorm", false)) throw user_error("{}: qk_layernorm is not supported for phi", keys.where());
+  if (keys.flag("qk_layernorm", false))
+    throw user_error("{}: qk_layernorm is not supported for phi", keys.where());
   c.norm = Norm::layer;
   c.mlp = Mlp::gelu_tanh;
   c.parallel_block = c.qkv_bias = c.o_bias = c.mlp_bias = true;
@@ -153,7 +177,8 @@ Config parse_config(const json& raw, const std::string& where) {
     c.raw = raw;
     return c;
   }
-  throw user_error("{}: model_type \"{}\" is not supported; known are llama, mistral, qwen2, qwen3, phi", where, type);
+  throw user_error(
+      "{}: model_type \"{}\" is not supported; known are llama, mistral, qwen2, qwen3, phi", where, type);
 }
 
 }  // namespace pare

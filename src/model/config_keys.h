@@ -12,7 +12,8 @@ namespace pare {
 class Keys {
  public:
   Keys(json object, std::string where) : object_(std::move(object)), where_(std::move(where)) {
-    if (!object_.is_object()) throw user_error("{}: found JSON {}, expected an object", where_, object_.type_name());
+    if (!object_.is_object())
+      throw user_error("{}: found JSON {}, expected an object", where_, object_.type_name());
   }
   const std::string& where() const { return where_; }
   const json& raw() const { return object_; }
@@ -57,7 +58,8 @@ class Keys {
     if (!has(key)) return out;
     const json& v = value(key);
     const auto add = [&](const json& id) {
-      if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > INT32_MAX) throw wrong(key, id, "a token id");
+      if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > INT32_MAX)
+        throw wrong(key, id, "a token id");
       out.push_back(id.get<i32>());
     };
     if (v.is_array())

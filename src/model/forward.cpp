@@ -40,20 +40,25 @@ void embed(const Model& model, const Tensor& ids, Tensor& x) {
   const i32* id = ids.data<i32>();
   for (i64 n = 0; n < N; ++n)
     if (id[n] < 0 || id[n] >= V)
-      throw user_error("token {} of the input is id {}, expected 0 to {} (the model's vocabulary)", n, id[n], V - 1);
+      throw user_error(
+          "token {} of the input is id {}, expected 0 to {} (the model's vocabulary)", n, id[n], V - 1);
   float* out = x.f32();
   parallel_rows(N, 64, [&](i64 begin, i64 end) {
-    for (i64 n = begin; n < end; ++n) model.params.embed.format().decode(id[n], id[n] + 1, 0, D, out + n * D, D);
+    for (i64 n = begin; n < end; ++n)
+      model.params.embed.format().decode(id[n], id[n] + 1, 0, D, out + n * D, D);
   });
 }
 
-void norm(const Config& c, const Tensor& x, const Tensor& w, const Tensor& b, Tensor& y, Tensor& m, Tensor& r) {
+void norm(
+    const Config& c, const Tensor& x, const Tensor& w, const Tensor& b, Tensor& y, Tensor& m, Tensor& r) {
   if (c.norm == Norm::layer) return layernorm(x, w, b, c.norm_eps, y, m, r);
   rmsnorm(x, w, c.norm_eps, y, r);
 }
 
-/// Where the keys and values of each sequence lie: its own rows of k and v, or its cache, after appending to it.
-std::vector<AttentionSeq> key_runs(const Batch& batch, i64 layer, i64 width, const Tensor& k, const Tensor& v) {
+/// Where the keys and values of each sequence lie: its own rows of k and v, or its cache, after appending to
+/// it.
+std::vector<AttentionSeq> key_runs(
+    const Batch& batch, i64 layer, i64 width, const Tensor& k, const Tensor& v) {
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& s : batch.sequences) {
     AttentionSeq run{s.row, s.rows, s.rows, {}, {}, s.rows};
@@ -103,7 +108,7 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
   const AttentionShape shape = attention_shape(c, layer);
   attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
   std::memcpy(s.x_mid.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));
-  linear_add(s.o, p.wo, p.bo, s.x_mid);                              // x_mid = x + o·woᵀ
+  linear_add(s.o, p.wo, p.bo, s.x_mid);  // x_mid = x + o·woᵀ
 
   // ---- feed-forward ----
   const Tensor* b = &s.a;  // a parallel block feeds both halves from one norm
@@ -112,16 +117,16 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
     norm(c, s.x_mid, p.norm_mlp, p.norm_mlp_b, s.b, s.m_mlp, s.r_mlp);  // b (N,D)
     b = &s.b;
   }
-  linear(*b, p.w_up, p.b_up, s.u);                                   // u (N,F)
+  linear(*b, p.w_up, p.b_up, s.u);  // u (N,F)
   if (c.mlp == Mlp::gated_silu) {
     reuse(s.g, {N, c.F});
-    linear(*b, p.w_gate, p.b_gate, s.g);                             // g (N,F)
-    silu_mul(s.g, s.u, s.h);                                         // h = silu(g) · u
+    linear(*b, p.w_gate, p.b_gate, s.g);  // g (N,F)
+    silu_mul(s.g, s.u, s.h);              // h = silu(g) · u
   } else {
     gelu_tanh(s.u, s.h);
   }
   std::memcpy(x_out.raw(), s.x_mid.raw(), static_cast<std::size_t>(s.x_mid.bytes()));
-  linear_add(s.h, p.w_down, p.b_down, x_out);                        // x_out = x_mid + h·w_downᵀ
+  linear_add(s.h, p.w_down, p.b_down, x_out);  // x_out = x_mid + h·w_downᵀ
 }
 
 void forward(const Model& model, const Batch& batch, Acts& acts) {
@@ -157,7 +162,8 @@ void head(const Model& model, const Tensor& hidden, Tensor& logits) {
 }
 
 AttentionShape attention_shape(const Config& c, i64 layer) {
-  return {c.H, c.K, c.E, c.window[static_cast<std::size_t>(layer)], 1.0f / std::sqrt(static_cast<float>(c.E))};
+  return {
+      c.H, c.K, c.E, c.window[static_cast<std::size_t>(layer)], 1.0f / std::sqrt(static_cast<float>(c.E))};
 }
 
 }  // namespace pare

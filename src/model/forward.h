@@ -1,7 +1,7 @@
 // The one forward pass: rows are packed tokens of any number of sequences.
 //
-// Training keeps every layer's activations (or only its input, and computes the rest again); inference keeps one
-// layer's. The same ops in the same order either way.
+// Training keeps every layer's activations (or only its input, and computes the rest again); inference keeps
+// one layer's. The same ops in the same order either way.
 #pragma once
 #include <vector>
 
@@ -11,8 +11,9 @@
 
 namespace pare {
 
-/// Tokens of a packed batch. ids, pos (N) i32. A sequence's rows are consecutive; without a cache its keys are its
-/// own rows (positions 0, 1, …), with one its rows are appended to it. `pos` is what the rotary embedding sees.
+/// Tokens of a packed batch. ids, pos (N) i32. A sequence's rows are consecutive; without a cache its keys
+/// are its own rows (positions 0, 1, …), with one its rows are appended to it. `pos` is what the rotary
+/// embedding sees.
 struct Batch {
   struct Sequence {
     i64 row = 0, rows = 0;

@@ -51,7 +51,8 @@ i64 KvCache::bytes() const {
 }
 
 i64 KvCache::bytes_for(const Config& c, i64 tokens) {
-  return (tokens + kKvBlock - 1) / kKvBlock * kKvBlock * c.K * c.E * c.L * 2 * static_cast<i64>(sizeof(float));
+  return (tokens + kKvBlock - 1) / kKvBlock * kKvBlock * c.K * c.E * c.L * 2 *
+         static_cast<i64>(sizeof(float));
 }
 
 }  // namespace pare

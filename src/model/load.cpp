@@ -18,10 +18,14 @@ json packed_weights(const json& raw, const std::string& where) {
   if (!raw.contains("quantization_config") || raw["quantization_config"].is_null()) return json::object();
   const json& q = raw["quantization_config"];
   const std::string method = q.is_object() && q.contains("quant_method") && q["quant_method"].is_string()
-                                 ? q["quant_method"].get<std::string>() : "";
+                                 ? q["quant_method"].get<std::string>()
+                                 : "";
   if (method != "pare")
-    throw user_error("{}: quantization_config names the method \"{}\"; this version reads dense models and its own "
-                     "format \"pare\"; start from the model before it was quantised", where, method);
+    throw user_error(
+        "{}: quantization_config names the method \"{}\"; this version reads dense models and its own "
+        "format \"pare\"; start from the model before it was quantised",
+        where,
+        method);
   if (!q.contains("version") || q["version"] != 1 || !q.contains("tensors") || !q["tensors"].is_object())
     throw user_error("{}: quantization_config of format \"pare\" needs version 1 and \"tensors\"", where);
   return q["tensors"];
@@ -30,7 +34,9 @@ json packed_weights(const json& raw, const std::string& where) {
 class Loader {
  public:
   Loader(const fs::path& dir, const Config& c)
-      : dir_(dir), files_(TensorFiles::open(dir)), packed_(packed_weights(c.raw, (dir / "config.json").string())) {}
+      : dir_(dir),
+        files_(TensorFiles::open(dir)),
+        packed_(packed_weights(c.raw, (dir / "config.json").string())) {}
 
   void read(const std::string& name, Tensor& out, const Shape& shape) {
     used_.push_back(name);
@@ -63,12 +69,15 @@ class Loader {
  private:
   Tensor dense(const std::string& name, const Shape& shape) const {
     if (!files_.has(name))
-      throw user_error("{}: tensor {} is missing; config.json asks for {}", dir_.string(), name, shape.text());
+      throw user_error(
+          "{}: tensor {} is missing; config.json asks for {}", dir_.string(), name, shape.text());
     const Tensor t = files_.tensor(name);
     if (t.shape() != shape)
-      throw user_error("{}: {} is {}, expected {} from config.json", dir_.string(), name, t.shape().text(), shape.text());
+      throw user_error(
+          "{}: {} is {}, expected {} from config.json", dir_.string(), name, t.shape().text(), shape.text());
     if (t.dtype() != DType::f32 && t.dtype() != DType::bf16 && t.dtype() != DType::f16)
-      throw user_error("{}: {} has dtype {}, expected f32, bf16 or f16", dir_.string(), name, dtype_name(t.dtype()));
+      throw user_error(
+          "{}: {} has dtype {}, expected f32, bf16 or f16", dir_.string(), name, dtype_name(t.dtype()));
     return t;
   }
 

@@ -36,7 +36,9 @@ Params dense_copy(const Params& p, const Config& c) {
 
 i64 param_bytes(const Model& m) {
   i64 bytes = 0;
-  each_param(m.params, m.config, [&](const std::string&, const auto& member, const Shape&) { bytes += member.bytes(); });
+  each_param(m.params, m.config, [&](const std::string&, const auto& member, const Shape&) {
+    bytes += member.bytes();
+  });
   return bytes;
 }
 

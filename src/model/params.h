@@ -1,5 +1,5 @@
-// The parameters of a model. Every tensor is listed once, in each_param: allocation, loading, saving, counting,
-// optimiser state and gradient checks all go through it.
+// The parameters of a model. Every tensor is listed once, in each_param: allocation, loading, saving,
+// counting, optimiser state and gradient checks all go through it.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,21 +12,21 @@ namespace pare {
 
 /// Weights are (out,in). What the configuration does not have stays undefined.
 struct LayerParams {
-  Tensor norm_att, norm_att_b;              // (D)
-  Weight wq, wk, wv, wo;                    // (H·E,D) (K·E,D) (K·E,D) (D,H·E)
+  Tensor norm_att, norm_att_b;  // (D)
+  Weight wq, wk, wv, wo;        // (H·E,D) (K·E,D) (K·E,D) (D,H·E)
   Tensor bq, bk, bv, bo;
-  Tensor norm_q, norm_k;                    // (E)
-  Tensor norm_mlp, norm_mlp_b;              // (D)
-  Weight w_gate, w_up, w_down;              // (F,D) (F,D) (D,F); a plain MLP has no gate
+  Tensor norm_q, norm_k;        // (E)
+  Tensor norm_mlp, norm_mlp_b;  // (D)
+  Weight w_gate, w_up, w_down;  // (F,D) (F,D) (D,F); a plain MLP has no gate
   Tensor b_gate, b_up, b_down;
 };
 
 struct Params {
-  Weight embed;                             // (V,D)
+  Weight embed;  // (V,D)
   std::vector<LayerParams> layers;
-  Tensor norm_out, norm_out_b;              // (D)
-  Weight head;                              // (V,D); the embedding itself when tied
-  Tensor head_b;                            // (V)
+  Tensor norm_out, norm_out_b;  // (D)
+  Weight head;                  // (V,D); the embedding itself when tied
+  Tensor head_b;                // (V)
 };
 
 /// A model, ready to run. Copies share the tensors.
@@ -35,16 +35,17 @@ struct Model {
   Params params;
 };
 
-/// Calls visit(name, member, shape) for each parameter the configuration has, in the order of the file, with its
-/// Hugging Face name. `member` is a Weight (2-D) or a Tensor (1-D). A tied head is not visited.
-/// REQUIRES: p.layers has config.L entries.
+/// Calls visit(name, member, shape) for each parameter the configuration has, in the order of the file, with
+/// its Hugging Face name. `member` is a Weight (2-D) or a Tensor (1-D). A tied head is not visited. REQUIRES:
+/// p.layers has config.L entries.
 template <class P, class Visit>
 void each_param(P& p, const Config& c, Visit&& visit) {
   const bool phi = c.family == "phi", layer_norm = c.norm == Norm::layer;
   visit("model.embed_tokens.weight", p.embed, Shape{c.V, c.D});
   for (i64 l = 0; l < c.L; ++l) {
     auto& y = p.layers[static_cast<std::size_t>(l)];
-    const std::string at = "model.layers." + std::to_string(l) + ".", att = at + "self_attn.", mlp = at + "mlp.";
+    const std::string at = "model.layers." + std::to_string(l) + ".", att = at + "self_attn.",
+                      mlp = at + "mlp.";
     visit(at + "input_layernorm.weight", y.norm_att, Shape{c.D});
     if (layer_norm) visit(at + "input_layernorm.bias", y.norm_att_b, Shape{c.D});
     visit(att + "q_proj.weight", y.wq, Shape{c.H * c.E, c.D});

@@ -1,7 +1,8 @@
 // Elementwise functions of the feed-forward block.
 //
-//   silu_mul: y = silu(g) · u,  silu(g) = g / (1 + e^−g)                        (Shazeer 2020, arXiv:2002.05202)
-//   gelu_tanh: y = ½x(1 + tanh(√(2/π)(x + 0.044715 x³)))                        (Hendrycks 2016, arXiv:1606.08415)
+//   silu_mul: y = silu(g) · u,  silu(g) = g / (1 + e^−g)                        (Shazeer 2020,
+//   arXiv:2002.05202) gelu_tanh: y = ½x(1 + tanh(√(2/π)(x + 0.044715 x³)))                        (Hendrycks
+//   2016, arXiv:1606.08415)
 #pragma once
 #include "tensor/tensor.h"
 

@@ -27,20 +27,29 @@ struct AttentionSeq {
   i64 row = 0;   // first query row in q and o
   i64 rows = 0;  // number of query rows, the last positions of the sequence
   i64 keys = 0;  // keys in all; query row i is at position keys − rows + i
-  /// Blocks of `block_tokens` tokens each, a token being K·E consecutive floats; the last may be partly filled.
-  /// REQUIRES: block_tokens is a multiple of kKeyTile, or there is one block that holds all keys.
+  /// Blocks of `block_tokens` tokens each, a token being K·E consecutive floats; the last may be partly
+  /// filled. REQUIRES: block_tokens is a multiple of kKeyTile, or there is one block that holds all keys.
   std::vector<const float*> k_blocks, v_blocks;
   i64 block_tokens = 0;
 };
 
 /// q (N, H·E) f32 → o (N, H·E) f32 and, when defined, lse (N,H) f32 = log Σ_j e^s[i,j]. `o` must not alias q.
-void attention(const Tensor& q, std::span<const AttentionSeq> seqs, const AttentionShape& shape, Tensor& o, Tensor& lse);
+void attention(
+    const Tensor& q, std::span<const AttentionSeq> seqs, const AttentionShape& shape, Tensor& o, Tensor& lse);
 
 /// Gradients for sequences whose keys are the rows of k and v themselves (training: rows == keys).
 /// dout (N,H·E) · q, k, v, o, lse as in forward → writes dq (N,H·E), dk, dv (N,K·E). Nothing may alias.
 /// The same bits for any thread count.
-void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& o,
-                        const Tensor& lse, std::span<const AttentionSeq> seqs, const AttentionShape& shape,
-                        Tensor& dq, Tensor& dk, Tensor& dv);
+void attention_backward(const Tensor& dout,
+                        const Tensor& q,
+                        const Tensor& k,
+                        const Tensor& v,
+                        const Tensor& o,
+                        const Tensor& lse,
+                        std::span<const AttentionSeq> seqs,
+                        const AttentionShape& shape,
+                        Tensor& dq,
+                        Tensor& dk,
+                        Tensor& dv);
 
 }  // namespace pare

@@ -15,7 +15,8 @@ float log_sum_exp(const float* row, i64 V) {
 
 void check_targets(const Tensor& targets, i64 V) {
   for (const i32 t : targets.span<i32>())
-    if (t != kIgnoreTarget && (t < 0 || t >= V)) throw bug("cross_entropy: target {} outside the vocabulary of {}", t, V);
+    if (t != kIgnoreTarget && (t < 0 || t >= V))
+      throw bug("cross_entropy: target {} outside the vocabulary of {}", t, V);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ inline constexpr i32 kIgnoreTarget = -100;
 /// Throws a bug for a target outside [0,V).
 void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& nll);
 
-/// Writes dlogits (N,V) = (softmax(logits) − onehot(target)) · scale, 0 in ignored rows. `dlogits` may be `logits`.
+/// Writes dlogits (N,V) = (softmax(logits) − onehot(target)) · scale, 0 in ignored rows. `dlogits` may be
+/// `logits`.
 void cross_entropy_backward(const Tensor& logits, const Tensor& targets, float scale, Tensor& dlogits);
 
 /// logits (N,V) → logp (N,V) = logits − lse. `logp` may be `logits`.

@@ -28,7 +28,8 @@ void silu_mul_range(const float* g, const float* u, i64 begin, i64 end, float* y
 }
 
 // silu'(g) = σ(1 + g(1 − σ))
-void silu_mul_backward_range(const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du) {
+void silu_mul_backward_range(
+    const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du) {
   const F f;
   const VF one = hn::Set(f, 1.0f);
   each_vector(end - begin, [&](i64 i, i64 n) HWY_ATTR {
@@ -64,8 +65,8 @@ void gelu_tanh_backward_range(const float* dy, const float* x, i64 begin, i64 en
   each_vector(end - begin, [&](i64 i, i64 n) HWY_ATTR {
     const VF v = load_some(f, x + begin + i, n);
     const VF s = sigmoid(f, gelu_inner(f, v));
-    const VF inner_slope = hn::Mul(hn::Set(f, kTwoRootTwoOverPi),
-                                   hn::MulAdd(hn::Set(f, 3 * kCubic), hn::Mul(v, v), one));
+    const VF inner_slope =
+        hn::Mul(hn::Set(f, kTwoRootTwoOverPi), hn::MulAdd(hn::Set(f, 3 * kCubic), hn::Mul(v, v), one));
     const VF slope = hn::MulAdd(hn::Mul(v, hn::Mul(s, hn::Sub(one, s))), inner_slope, s);
     store_some(f, hn::Mul(load_some(f, dy + begin + i, n), slope), dx + begin + i, n);
   });
@@ -125,8 +126,16 @@ void softmax_row(const float* x, i64 V, float lse, float scale, float* y) {
   });
 }
 
-void layernorm_rows(const float* x, const float* w, const float* b, float eps, i64 begin, i64 end, i64 D, float* y,
-                    float* m, float* r) {
+void layernorm_rows(const float* x,
+                    const float* w,
+                    const float* b,
+                    float eps,
+                    i64 begin,
+                    i64 end,
+                    i64 D,
+                    float* y,
+                    float* m,
+                    float* r) {
   const F f;
   for (i64 n = begin; n < end; ++n) {
     const float* row = x + n * D;
@@ -144,14 +153,24 @@ void layernorm_rows(const float* x, const float* w, const float* b, float eps, i
     const VF rv = hn::Set(f, r[n]);
     each_vector(D, [&](i64 i, i64 count) HWY_ATTR {
       const VF v = hn::Mul(hn::Sub(load_some(f, row + i, count), mv), rv);
-      store_some(f, hn::MulAdd(v, load_some(f, w + i, count), load_some(f, b + i, count)), y + n * D + i, count);
+      store_some(
+          f, hn::MulAdd(v, load_some(f, w + i, count), load_some(f, b + i, count)), y + n * D + i, count);
     });
   }
 }
 
 // With u = dy·w and x̂ = (x − m)r:  dx = r(u − mean(u) − x̂·mean(u·x̂))   dw += dy·x̂   db += dy
-void layernorm_backward_rows(const float* dy, const float* x, const float* w, const float* m, const float* r, i64 begin,
-                             i64 end, i64 D, float* dx, float* dw, float* db) {
+void layernorm_backward_rows(const float* dy,
+                             const float* x,
+                             const float* w,
+                             const float* m,
+                             const float* r,
+                             i64 begin,
+                             i64 end,
+                             i64 D,
+                             float* dx,
+                             float* dw,
+                             float* db) {
   const F f;
   for (i64 n = begin; n < end; ++n) {
     const float *g = dy + n * D, *row = x + n * D;
@@ -197,7 +216,8 @@ HWY_EXPORT(layernorm_backward_rows);
 void silu_mul_range(const float* g, const float* u, i64 begin, i64 end, float* y) {
   HWY_DYNAMIC_DISPATCH(silu_mul_range)(g, u, begin, end, y);
 }
-void silu_mul_backward_range(const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du) {
+void silu_mul_backward_range(
+    const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du) {
   HWY_DYNAMIC_DISPATCH(silu_mul_backward_range)(dy, g, u, begin, end, dg, du);
 }
 void gelu_tanh_range(const float* x, i64 begin, i64 end, float* y) {
@@ -206,7 +226,9 @@ void gelu_tanh_range(const float* x, i64 begin, i64 end, float* y) {
 void gelu_tanh_backward_range(const float* dy, const float* x, i64 begin, i64 end, float* dx) {
   HWY_DYNAMIC_DISPATCH(gelu_tanh_backward_range)(dy, x, begin, end, dx);
 }
-void add_to_range(const float* x, i64 begin, i64 end, float* y) { HWY_DYNAMIC_DISPATCH(add_to_range)(x, begin, end, y); }
+void add_to_range(const float* x, i64 begin, i64 end, float* y) {
+  HWY_DYNAMIC_DISPATCH(add_to_range)(x, begin, end, y);
+}
 void scale_range(const float* x, float s, i64 begin, i64 end, float* y) {
   HWY_DYNAMIC_DISPATCH(scale_range)(x, s, begin, end, y);
 }
@@ -217,12 +239,29 @@ RowSum exp_sum_row(const float* x, i64 V) { return HWY_DYNAMIC_DISPATCH(exp_sum_
 void softmax_row(const float* x, i64 V, float lse, float scale, float* y) {
   HWY_DYNAMIC_DISPATCH(softmax_row)(x, V, lse, scale, y);
 }
-void layernorm_rows(const float* x, const float* w, const float* b, float eps, i64 begin, i64 end, i64 D, float* y,
-                    float* m, float* r) {
+void layernorm_rows(const float* x,
+                    const float* w,
+                    const float* b,
+                    float eps,
+                    i64 begin,
+                    i64 end,
+                    i64 D,
+                    float* y,
+                    float* m,
+                    float* r) {
   HWY_DYNAMIC_DISPATCH(layernorm_rows)(x, w, b, eps, begin, end, D, y, m, r);
 }
-void layernorm_backward_rows(const float* dy, const float* x, const float* w, const float* m, const float* r, i64 begin,
-                             i64 end, i64 D, float* dx, float* dw, float* db) {
+void layernorm_backward_rows(const float* dy,
+                             const float* x,
+                             const float* w,
+                             const float* m,
+                             const float* r,
+                             i64 begin,
+                             i64 end,
+                             i64 D,
+                             float* dx,
+                             float* dw,
+                             float* db) {
   HWY_DYNAMIC_DISPATCH(layernorm_backward_rows)(dy, x, w, m, r, begin, end, D, dx, dw, db);
 }
 }  // namespace pare::cpu

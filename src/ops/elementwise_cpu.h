@@ -5,7 +5,8 @@
 namespace pare::cpu {
 
 void silu_mul_range(const float* g, const float* u, i64 begin, i64 end, float* y);
-void silu_mul_backward_range(const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du);
+void silu_mul_backward_range(
+    const float* dy, const float* g, const float* u, i64 begin, i64 end, float* dg, float* du);
 void gelu_tanh_range(const float* x, i64 begin, i64 end, float* y);
 void gelu_tanh_backward_range(const float* dy, const float* x, i64 begin, i64 end, float* dx);
 void add_to_range(const float* x, i64 begin, i64 end, float* y);
@@ -22,9 +23,26 @@ RowSum exp_sum_row(const float* x, i64 V);
 /// y = e^(x − lse) · scale
 void softmax_row(const float* x, i64 V, float lse, float scale, float* y);
 
-void layernorm_rows(const float* x, const float* w, const float* b, float eps, i64 begin, i64 end, i64 D, float* y,
-                    float* m, float* r);
-void layernorm_backward_rows(const float* dy, const float* x, const float* w, const float* m, const float* r, i64 begin,
-                             i64 end, i64 D, float* dx, float* dw, float* db);
+void layernorm_rows(const float* x,
+                    const float* w,
+                    const float* b,
+                    float eps,
+                    i64 begin,
+                    i64 end,
+                    i64 D,
+                    float* y,
+                    float* m,
+                    float* r);
+void layernorm_backward_rows(const float* dy,
+                             const float* x,
+                             const float* w,
+                             const float* m,
+                             const float* r,
+                             i64 begin,
+                             i64 end,
+                             i64 D,
+                             float* dx,
+                             float* dw,
+                             float* db);
 
 }  // namespace pare::cpu

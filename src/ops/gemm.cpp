@@ -81,16 +81,33 @@ struct Block {
       const float* panel_bias = last && bias ? bias + n0 + n : nullptr;
       for (i64 m = 0; m < rows; m += kernels.MR) {
         const i64 height = std::min(kernels.MR, rows - m);
-        kernels.tile(height, width, depth, a_data + m * a_stride, a_stride, panel,
-                     c + (m0 + m) * ldc + n0 + n, ldc, add, panel_bias);
+        kernels.tile(height,
+                     width,
+                     depth,
+                     a_data + m * a_stride,
+                     a_stride,
+                     panel,
+                     c + (m0 + m) * ldc + n0 + n,
+                     ldc,
+                     add,
+                     panel_bias);
       }
     }
   }
 };
 
-/// Few rows: every thread takes column strips and runs through all of K alone; B is packed into its own cache.
-void gemm_few_rows(const GemmKernels& kernels, i64 M, i64 N, i64 K, const GemmA& a, const GemmB& b, float* c,
-                   i64 ldc, Result result, const float* bias) {
+/// Few rows: every thread takes column strips and runs through all of K alone; B is packed into its own
+/// cache.
+void gemm_few_rows(const GemmKernels& kernels,
+                   i64 M,
+                   i64 N,
+                   i64 K,
+                   const GemmA& a,
+                   const GemmB& b,
+                   float* c,
+                   i64 ldc,
+                   Result result,
+                   const float* bias) {
   const i64 strip = 4 * kernels.NR;
   parallel_tasks((N + strip - 1) / strip, [&](i64 task) {
     const i64 n0 = task * strip, cols = std::min(strip, N - n0);
@@ -105,12 +122,22 @@ void gemm_few_rows(const GemmKernels& kernels, i64 M, i64 N, i64 K, const GemmA&
 }
 
 /// Many rows: the threads pack one wide block of B together, then share tiles of rows.
-void gemm_many_rows(const GemmKernels& kernels, i64 M, i64 N, i64 K, const GemmA& a, const GemmB& b, float* c,
-                    i64 ldc, Result result, const float* bias) {
+void gemm_many_rows(const GemmKernels& kernels,
+                    i64 M,
+                    i64 N,
+                    i64 K,
+                    const GemmA& a,
+                    const GemmB& b,
+                    float* c,
+                    i64 ldc,
+                    Result result,
+                    const float* bias) {
   const i64 wide = std::min<i64>((N + kernels.NR - 1) / kernels.NR * kernels.NR, 128 * kernels.NR);
   const i64 strip = 8 * kernels.NR;  // columns that one task packs
-  // Tiles of rows: a few per thread for balance, whole multiples of MR, A's block inside the second-level cache.
-  const i64 tile_rows = std::max<i64>(kernels.MR, std::min<i64>(16 * kernels.MR, M / (2 * threads()) / kernels.MR * kernels.MR));
+  // Tiles of rows: a few per thread for balance, whole multiples of MR, A's block inside the second-level
+  // cache.
+  const i64 tile_rows = std::max<i64>(
+      kernels.MR, std::min<i64>(16 * kernels.MR, M / (2 * threads()) / kernels.MR * kernels.MR));
   float* panels = scratch(1, static_cast<std::size_t>(wide * kGemmDepth));
   for (i64 n0 = 0; n0 < N; n0 += wide) {
     const i64 cols = std::min(wide, N - n0);
@@ -131,7 +158,14 @@ void gemm_many_rows(const GemmKernels& kernels, i64 M, i64 N, i64 K, const GemmA
 
 }  // namespace
 
-void gemm(i64 M, i64 N, i64 K, const GemmA& a, const GemmB& b, float* c, i64 ldc, Result result,
+void gemm(i64 M,
+          i64 N,
+          i64 K,
+          const GemmA& a,
+          const GemmB& b,
+          float* c,
+          i64 ldc,
+          Result result,
           const float* bias) {
   if (M <= 0 || N <= 0) return;
   if (K <= 0) throw bug("gemm: K = {}", K);

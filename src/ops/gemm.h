@@ -3,9 +3,9 @@
 //
 //   C[m,n] (+)= Σ_k A[m,k] · B[k,n]
 //
-// Each C[m,n] is summed over k in blocks of kGemmDepth; inside a block it is one fused multiply-add chain from
-// zero, and block sums are added in order. So the bits depend neither on M, N, threads nor the vector width
-// (the scalar and SSE4 tiers round products before adding where the CPU has no fused multiply-add).
+// Each C[m,n] is summed over k in blocks of kGemmDepth; inside a block it is one fused multiply-add chain
+// from zero, and block sums are added in order. So the bits depend neither on M, N, threads nor the vector
+// width (the scalar and SSE4 tiers round products before adding where the CPU has no fused multiply-add).
 #pragma once
 #include <functional>
 
@@ -40,7 +40,14 @@ struct GemmB {
 };
 
 /// C (M,N) at c[m·ldc + n]. C must not alias A or B. `bias` (N), or null, is added after the last block.
-void gemm(i64 M, i64 N, i64 K, const GemmA& a, const GemmB& b, float* c, i64 ldc, Result result,
+void gemm(i64 M,
+          i64 N,
+          i64 K,
+          const GemmA& a,
+          const GemmB& b,
+          float* c,
+          i64 ldc,
+          Result result,
           const float* bias = nullptr);
 
 }  // namespace pare

@@ -24,7 +24,8 @@ void pack_rows(const float* HWY_RESTRICT src, i64 stride, i64 width, i64 depth, 
   if (width == NR) {
     for (i64 k = 0; k < depth; ++k) {
       const float* row = src + k * stride;
-      for (i64 v = 0; v < kVectors; ++v) hn::StoreU(hn::LoadU(d, row + v * kLanes), d, out + k * NR + v * kLanes);
+      for (i64 v = 0; v < kVectors; ++v)
+        hn::StoreU(hn::LoadU(d, row + v * kLanes), d, out + k * NR + v * kLanes);
     }
     return;
   }
@@ -33,7 +34,10 @@ void pack_rows(const float* HWY_RESTRICT src, i64 stride, i64 width, i64 depth, 
 }
 
 /// Transposes a kLanes × kLanes block in registers where the tier has 8 lanes, else by scalars.
-HWY_INLINE void transpose_block(const float* HWY_RESTRICT src, i64 stride, float* HWY_RESTRICT out, i64 out_stride) {
+HWY_INLINE void transpose_block(const float* HWY_RESTRICT src,
+                                i64 stride,
+                                float* HWY_RESTRICT out,
+                                i64 out_stride) {
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3
   if constexpr (kLanes >= 8) {
     const hn::CappedTag<float, 8> d8;
@@ -72,8 +76,8 @@ HWY_INLINE void transpose_block(const float* HWY_RESTRICT src, i64 stride, float
     for (i64 r = 0; r < kLanes; ++r) out[c * out_stride + r] = src[r * stride + c];
 }
 
-void transpose(const float* HWY_RESTRICT src, i64 stride, i64 rows, i64 cols, float* HWY_RESTRICT out,
-               i64 out_stride) {
+void transpose(
+    const float* HWY_RESTRICT src, i64 stride, i64 rows, i64 cols, float* HWY_RESTRICT out, i64 out_stride) {
   const i64 whole_rows = rows / kLanes * kLanes, whole_cols = cols / kLanes * kLanes;
   for (i64 r = 0; r < whole_rows; r += kLanes) {
     for (i64 c = 0; c < whole_cols; c += kLanes)
@@ -94,8 +98,14 @@ void pack_columns(const float* HWY_RESTRICT src, i64 stride, i64 width, i64 dept
 
 /// One register tile of `Rows` rows: block sums from zero in one multiply-add chain per output.
 template <i64 Rows>
-HWY_INLINE void tile_rows(i64 width, i64 depth, const float* HWY_RESTRICT a, i64 a_stride,
-                          const float* HWY_RESTRICT panel, float* HWY_RESTRICT c, i64 ldc, bool add,
+HWY_INLINE void tile_rows(i64 width,
+                          i64 depth,
+                          const float* HWY_RESTRICT a,
+                          i64 a_stride,
+                          const float* HWY_RESTRICT panel,
+                          float* HWY_RESTRICT c,
+                          i64 ldc,
+                          bool add,
                           const float* HWY_RESTRICT bias) {
   const D d;
   V sum[Rows][kVectors];
@@ -137,8 +147,16 @@ HWY_INLINE void tile_rows(i64 width, i64 depth, const float* HWY_RESTRICT a, i64
   }
 }
 
-void tile(i64 height, i64 width, i64 depth, const float* a, i64 a_stride, const float* panel, float* c, i64 ldc,
-          bool add, const float* bias) {
+void tile(i64 height,
+          i64 width,
+          i64 depth,
+          const float* a,
+          i64 a_stride,
+          const float* panel,
+          float* c,
+          i64 ldc,
+          bool add,
+          const float* bias) {
   i64 m = 0;
   const auto go = [&](auto rows) HWY_ATTR {
     constexpr i64 Rows = decltype(rows)::value;

@@ -7,7 +7,8 @@
 
 namespace pare {
 
-void layernorm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor& y, Tensor& m, Tensor& r) {
+void layernorm(
+    const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor& y, Tensor& m, Tensor& r) {
   const auto [N, D] = dims<2>("layernorm x", x);
   expect("layernorm w", w, {D});
   expect("layernorm b", b, {D});
@@ -20,8 +21,14 @@ void layernorm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Ten
   });
 }
 
-void layernorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& m, const Tensor& r, Tensor& dx,
-                        Tensor& dw, Tensor& db) {
+void layernorm_backward(const Tensor& dy,
+                        const Tensor& x,
+                        const Tensor& w,
+                        const Tensor& m,
+                        const Tensor& r,
+                        Tensor& dx,
+                        Tensor& dw,
+                        Tensor& db) {
   const auto [N, D] = dims<2>("layernorm x", x);
   expect("layernorm dy", dy, {N, D});
   expect("layernorm w", w, {D});
@@ -33,8 +40,8 @@ void layernorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, cons
   const i64 width = D;
   std::vector<float> sums(static_cast<std::size_t>(2 * D), 0.0f);  // dw, then db
   sum_over_row_chunks(N, 2 * D, sums.data(), [&](i64 begin, i64 end, float* partial) {
-    cpu::layernorm_backward_rows(dy.f32(), x.f32(), w.f32(), m.f32(), r.f32(), begin, end, width, dx.f32(), partial,
-                                 partial + width);
+    cpu::layernorm_backward_rows(
+        dy.f32(), x.f32(), w.f32(), m.f32(), r.f32(), begin, end, width, dx.f32(), partial, partial + width);
   });
   for (i64 d = 0; d < width; ++d) {
     dw.f32()[d] += sums[static_cast<std::size_t>(d)];

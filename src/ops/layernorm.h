@@ -12,7 +12,13 @@ namespace pare {
 void layernorm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor& y, Tensor& m, Tensor& r);
 
 /// Writes dx (N,D), adds to dw (D) and db (D). `dx` may be `dy`. Fixed order over rows for any thread count.
-void layernorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& m, const Tensor& r,
-                        Tensor& dx, Tensor& dw, Tensor& db);
+void layernorm_backward(const Tensor& dy,
+                        const Tensor& x,
+                        const Tensor& w,
+                        const Tensor& m,
+                        const Tensor& r,
+                        Tensor& dx,
+                        Tensor& dw,
+                        Tensor& db);
 
 }  // namespace pare

@@ -16,7 +16,8 @@ void rmsnorm(const Tensor& x, const Tensor& w, float eps, Tensor& y, Tensor& r) 
   });
 }
 
-void rmsnorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& r, Tensor& dx, Tensor& dw) {
+void rmsnorm_backward(
+    const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& r, Tensor& dx, Tensor& dw) {
   const auto [N, D] = dims<2>("rmsnorm x", x);
   expect("rmsnorm dy", dy, {N, D});
   expect("rmsnorm w", w, {D});

@@ -13,8 +13,9 @@ namespace pare {
 /// Also serves q/k norms: view (N, H·E) as (N·H, E).
 void rmsnorm(const Tensor& x, const Tensor& w, float eps, Tensor& y, Tensor& r);
 
-/// Writes dx (N,D), adds to dw (D). `dx` may be `dy`. The sum over rows for dw runs in one fixed order for any
-/// thread count. REQUIRES: rmsnorm() filled r for this x.
-void rmsnorm_backward(const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& r, Tensor& dx, Tensor& dw);
+/// Writes dx (N,D), adds to dw (D). `dx` may be `dy`. The sum over rows for dw runs in one fixed order for
+/// any thread count. REQUIRES: rmsnorm() filled r for this x.
+void rmsnorm_backward(
+    const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& r, Tensor& dx, Tensor& dw);
 
 }  // namespace pare

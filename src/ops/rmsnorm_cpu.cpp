@@ -32,8 +32,15 @@ void rmsnorm_rows(const float* x, const float* w, float eps, i64 begin, i64 end,
 }
 
 // With u = dy·w and r as kept:  dx = r·u − x·r³·mean(u·x)      dw += dy·x·r
-void rmsnorm_backward_rows(const float* dy, const float* x, const float* w, const float* r, i64 begin, i64 end, i64 D,
-                           float* dx, float* dw) {
+void rmsnorm_backward_rows(const float* dy,
+                           const float* x,
+                           const float* w,
+                           const float* r,
+                           i64 begin,
+                           i64 end,
+                           i64 D,
+                           float* dx,
+                           float* dw) {
   const F f;
   for (i64 n = begin; n < end; ++n) {
     const float *g = dy + n * D, *row = x + n * D;
@@ -63,8 +70,15 @@ HWY_EXPORT(rmsnorm_backward_rows);
 void rmsnorm_rows(const float* x, const float* w, float eps, i64 begin, i64 end, i64 D, float* y, float* r) {
   HWY_DYNAMIC_DISPATCH(rmsnorm_rows)(x, w, eps, begin, end, D, y, r);
 }
-void rmsnorm_backward_rows(const float* dy, const float* x, const float* w, const float* r, i64 begin, i64 end, i64 D,
-                           float* dx, float* dw) {
+void rmsnorm_backward_rows(const float* dy,
+                           const float* x,
+                           const float* w,
+                           const float* r,
+                           i64 begin,
+                           i64 end,
+                           i64 D,
+                           float* dx,
+                           float* dw) {
   HWY_DYNAMIC_DISPATCH(rmsnorm_backward_rows)(dy, x, w, r, begin, end, D, dx, dw);
 }
 }  // namespace pare::cpu

@@ -14,7 +14,8 @@ void rotate(Tensor& x, const Tensor& pos, const Tensor& inv_freq, float scaling,
   const auto [N, width] = dims<2>("rope x", x);
   expect("rope pos", pos, {N}, DType::i32);
   const auto [half] = dims<1>("rope inv_freq", inv_freq);
-  if (E <= 0 || width % E || 2 * half > E) throw bug("rope: rows of {}, heads of {}, {} frequencies", width, E, half);
+  if (E <= 0 || width % E || 2 * half > E)
+    throw bug("rope: rows of {}, heads of {}, {} frequencies", width, E, half);
   const i64 row = width, frequencies = half;
   parallel_rows(N, 16, [&](i64 begin, i64 end) {
     std::vector<float> cos(static_cast<std::size_t>(frequencies)), sin(cos.size());

@@ -1,8 +1,8 @@
 // Rotary position embedding, rotate-half layout, full or partial.
 // Source: Su et al. 2021, arXiv:2104.09864.
 //
-//   for i < R/2, angle a = pos[n] · inv_freq[i], c = s·cos a, t = s·sin a   (s: attention scaling, 1 but for yarn)
-//   y[i] = x[i]·c − x[i+R/2]·t      y[i+R/2] = x[i+R/2]·c + x[i]·t      dims ≥ R pass through
+//   for i < R/2, angle a = pos[n] · inv_freq[i], c = s·cos a, t = s·sin a   (s: attention scaling, 1 but for
+//   yarn) y[i] = x[i]·c − x[i+R/2]·t      y[i+R/2] = x[i+R/2]·c + x[i]·t      dims ≥ R pass through
 #pragma once
 #include "tensor/tensor.h"
 

@@ -1,4 +1,5 @@
-// Sums over rows with one order for any thread count: fixed chunks of rows, each summed alone, merged in order.
+// Sums over rows with one order for any thread count: fixed chunks of rows, each summed alone, merged in
+// order.
 #pragma once
 #include <vector>
 
@@ -9,8 +10,8 @@ namespace pare {
 
 inline constexpr i64 kRowChunk = 64;
 
-/// Calls body(begin, end, partial) for each chunk of kRowChunk rows with a zeroed partial of `size` floats, then adds
-/// the partials to `sum` in the order of the rows.
+/// Calls body(begin, end, partial) for each chunk of kRowChunk rows with a zeroed partial of `size` floats,
+/// then adds the partials to `sum` in the order of the rows.
 template <class Body>
 void sum_over_row_chunks(i64 rows, i64 size, float* sum, Body&& body) {
   const i64 chunks = (rows + kRowChunk - 1) / kRowChunk;

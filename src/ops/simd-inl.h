@@ -38,7 +38,9 @@ HWY_INLINE void each_vector(i64 n, Body&& body) {
   for (; i + kLanesF <= n; i += kLanesF) body(i, kLanesF);
   if (i < n) body(i, n - i);
 }
-HWY_INLINE VF load_some(F f, const float* p, i64 n) { return n == kLanesF ? hn::LoadU(f, p) : load_part(f, p, n); }
+HWY_INLINE VF load_some(F f, const float* p, i64 n) {
+  return n == kLanesF ? hn::LoadU(f, p) : load_part(f, p, n);
+}
 HWY_INLINE void store_some(F f, VF v, float* p, i64 n) {
   if (n == kLanesF)
     hn::StoreU(v, f, p);

@@ -43,8 +43,14 @@ constexpr std::tuple fields{
     field("vocab", &Options::vocab, "tokens of the tokenizer that is trained first", between(260, 65536)),
     field("positions", &Options::positions, "longest sequence", between(16, 131072)),
     field("examples", &Options::examples, "training problems", at_least(1)),
-    field("validation_examples", &Options::validation_examples, "problems of data.validation for the loss", at_least(0)),
-    field("tokenizer_examples", &Options::tokenizer_examples, "training problems the tokenizer is learnt from", at_least(1)),
+    field("validation_examples",
+          &Options::validation_examples,
+          "problems of data.validation for the loss",
+          at_least(0)),
+    field("tokenizer_examples",
+          &Options::tokenizer_examples,
+          "training problems the tokenizer is learnt from",
+          at_least(1)),
     field("loss_on", &Options::loss_on, "tokens that count", one_of("answer", "all")),
     field("steps", &Options::steps, "optimiser steps", at_least(1)),
     field("batch_tokens", &Options::batch_tokens, "tokens of one step", at_least(16)),
@@ -58,10 +64,16 @@ constexpr std::tuple fields{
     field("beta1", &Options::beta1, "decay of the first moment", between(0.0, 1.0)),
     field("beta2", &Options::beta2, "decay of the second moment", between(0.0, 1.0)),
     field("clip", &Options::clip, "largest global gradient norm", between(0.0, 1e9)),
-    field("validate_every", &Options::validate_every, "steps between validations, 0 = at the end", at_least(0)),
-    field("checkpoint_every", &Options::checkpoint_every, "steps between checkpoints, 0 = never", at_least(0)),
-    field("time_limit_s", &Options::time_limit_s, "seconds after which training ends (not reproducible), 0 = none", between(0.0, 1e9)),
-    field("recompute", &Options::recompute, "keep only layer inputs, compute activations again (less memory)"),
+    field(
+        "validate_every", &Options::validate_every, "steps between validations, 0 = at the end", at_least(0)),
+    field(
+        "checkpoint_every", &Options::checkpoint_every, "steps between checkpoints, 0 = never", at_least(0)),
+    field("time_limit_s",
+          &Options::time_limit_s,
+          "seconds after which training ends (not reproducible), 0 = none",
+          between(0.0, 1e9)),
+    field(
+        "recompute", &Options::recompute, "keep only layer inputs, compute activations again (less memory)"),
     field("dtype", &Options::dtype, "how weights are stored", one_of("bf16", "f16", "f32")),
 };
 
@@ -91,8 +103,10 @@ json config_json(const Options& o, i64 vocab_size) {
 
 Config shape_of(const Options& o, i64 vocab_size) {
   if (o.width % o.heads || o.heads % o.kv_heads || o.width / o.heads % 2)
-    throw user_error("train.scratch: width {} over {} heads and {} key/value heads does not divide evenly", o.width,
-                     o.heads, o.kv_heads);
+    throw user_error("train.scratch: width {} over {} heads and {} key/value heads does not divide evenly",
+                     o.width,
+                     o.heads,
+                     o.kv_heads);
   return parse_config(config_json(o, vocab_size), "train.scratch");
 }
 
@@ -109,7 +123,9 @@ Example example_of(const Problem& p, const Tokenizer& tokenizer, const Options& 
   return e;
 }
 
-std::vector<Example> examples_of(const std::vector<Problem>& problems, const Tokenizer& tokenizer, const Options& o) {
+std::vector<Example> examples_of(const std::vector<Problem>& problems,
+                                 const Tokenizer& tokenizer,
+                                 const Options& o) {
   std::vector<Example> out;
   for (const Problem& p : problems) {
     Example e = example_of(p, tokenizer, o);
@@ -119,7 +135,9 @@ std::vector<Example> examples_of(const std::vector<Problem>& problems, const Tok
 }
 
 /// The tokenizer, learnt once and kept beside the checkpoint.
-std::shared_ptr<const Tokenizer> tokenizer_for(const Options& o, const std::vector<Problem>& problems, Job& job) {
+std::shared_ptr<const Tokenizer> tokenizer_for(const Options& o,
+                                               const std::vector<Problem>& problems,
+                                               Job& job) {
   const std::filesystem::path file = job.work() / "tokenizer.json";
   if (!std::filesystem::exists(file)) {
     std::vector<std::string> texts;
@@ -134,9 +152,12 @@ std::shared_ptr<const Tokenizer> tokenizer_for(const Options& o, const std::vect
 
 void write_tokenizer(const Tokenizer& tokenizer, const Job& job) {
   write_file_atomic(job.out() / "tokenizer.json", read_file(job.work() / "tokenizer.json"));
-  const json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", tokenizer.token_text(0)},
-                       {"eos_token", tokenizer.token_text(1)},         {"pad_token", tokenizer.token_text(2)},
-                       {"add_bos_token", true},                        {"clean_up_tokenization_spaces", false}};
+  const json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                       {"bos_token", tokenizer.token_text(0)},
+                       {"eos_token", tokenizer.token_text(1)},
+                       {"pad_token", tokenizer.token_text(2)},
+                       {"add_bos_token", true},
+                       {"clean_up_tokenization_spaces", false}};
   write_file_atomic(job.out() / "tokenizer_config.json", config.dump(2) + "\n");
   const json generation = {{"bos_token_id", 0}, {"eos_token_id", 1}, {"pad_token_id", 2}};
   write_file_atomic(job.out() / "generation_config.json", generation.dump(2) + "\n");
@@ -163,12 +184,14 @@ DType dtype_of(const std::string& name) {
 
 Cost estimate(const Options& o, const ModelShape&) {
   const Config c = shape_of(o, o.vocab);
-  const double parameters = static_cast<double>(c.parameters()), tokens = static_cast<double>(o.steps * o.batch_tokens);
+  const double parameters = static_cast<double>(c.parameters()),
+               tokens = static_cast<double>(o.steps * o.batch_tokens);
   Cost cost;
   // 6 FLOPs a parameter and token; 40 GFLOP/s a core is what the whole step reached on an AVX2 core.
   cost.s = 6 * parameters * tokens / (40e9 * threads());
   const i64 row_floats = c.L * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F);
-  cost.peak_bytes = c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 + (o.examples * 480);
+  cost.peak_bytes =
+      c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 + (o.examples * 480);
   cost.disk_bytes = c.parameters() * dtype_bytes(dtype_of(o.dtype));
   return cost;
 }
@@ -183,7 +206,12 @@ void run(const Options& o, Job& job) {
   if (o.validation_examples > 0)
     validation = examples_of(problems_of(job.data("validation"), o.validation_examples), *tokenizer, o);
 
-  train(model, examples, validation, train_options(o, job.seed()), job.work() / "checkpoint.safetensors", "train.scratch",
+  train(model,
+        examples,
+        validation,
+        train_options(o, job.seed()),
+        job.work() / "checkpoint.safetensors",
+        "train.scratch",
         [&](const TrainPoint& p) {
           job.add_series("train.loss", p.step, p.loss);
           job.add_series("train.tok_per_s", p.step, static_cast<double>(p.tokens) / std::max(p.step_s, 1e-9));
@@ -193,8 +221,13 @@ void run(const Options& o, Job& job) {
   write_tokenizer(*tokenizer, job);
 }
 
-const bool added = add_stage("train.scratch", 1, "train a small model and its tokenizer from random weights", fields,
-                             estimate, run, Makes::new_model);
+const bool added = add_stage("train.scratch",
+                             1,
+                             "train a small model and its tokenizer from random weights",
+                             fields,
+                             estimate,
+                             run,
+                             Makes::new_model);
 
 }  // namespace
 }  // namespace pare

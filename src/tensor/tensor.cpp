@@ -36,7 +36,8 @@ const char* dtype_name(DType dtype) {
 Shape::Shape(std::initializer_list<i64> dims) : Shape(std::span<const i64>(dims.begin(), dims.size())) {}
 
 Shape::Shape(std::span<const i64> dims) {
-  if (dims.size() > dims_.size()) throw user_error("tensor with {} dimensions; at most 4 are known", dims.size());
+  if (dims.size() > dims_.size())
+    throw user_error("tensor with {} dimensions; at most 4 are known", dims.size());
   for (const i64 d : dims) dims_[static_cast<std::size_t>(rank_++)] = d;
 }
 
@@ -74,7 +75,8 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype) {
 
 Tensor Tensor::of(const Shape& shape, std::span<const float> values) {
   Tensor t = empty(shape);
-  if (static_cast<i64>(values.size()) != t.count()) throw bug("Tensor::of: {} values for {}", values.size(), shape.text());
+  if (static_cast<i64>(values.size()) != t.count())
+    throw bug("Tensor::of: {} values for {}", values.size(), shape.text());
   std::memcpy(t.raw(), values.data(), values.size_bytes());
   return t;
 }
@@ -93,25 +95,40 @@ namespace {
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::f32; }
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
 template <>
-constexpr DType dtype_of<double>() { return DType::f64; }
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
 template <>
-constexpr DType dtype_of<i8>() { return DType::i8; }
+constexpr DType dtype_of<i8>() {
+  return DType::i8;
+}
 template <>
-constexpr DType dtype_of<u8>() { return DType::u8; }
+constexpr DType dtype_of<u8>() {
+  return DType::u8;
+}
 template <>
-constexpr DType dtype_of<i16>() { return DType::i16; }
+constexpr DType dtype_of<i16>() {
+  return DType::i16;
+}
 template <>
-constexpr DType dtype_of<i32>() { return DType::i32; }
+constexpr DType dtype_of<i32>() {
+  return DType::i32;
+}
 template <>
-constexpr DType dtype_of<i64>() { return DType::i64; }
+constexpr DType dtype_of<i64>() {
+  return DType::i64;
+}
 
 }  // namespace
 
 template <class T>
 T* Tensor::data() {
-  if (dtype_ != dtype_of<T>()) throw bug("tensor of {} read as {}", dtype_name(dtype_), dtype_name(dtype_of<T>()));
+  if (dtype_ != dtype_of<T>())
+    throw bug("tensor of {} read as {}", dtype_name(dtype_), dtype_name(dtype_of<T>()));
   return static_cast<T*>(data_);
 }
 template <class T>
@@ -121,12 +138,13 @@ const T* Tensor::data() const {
 /// The 16-bit floats are read as their bits.
 template <>
 u16* Tensor::data<u16>() {
-  if (dtype_ != DType::bf16 && dtype_ != DType::f16) throw bug("tensor of {} read as 16-bit float", dtype_name(dtype_));
+  if (dtype_ != DType::bf16 && dtype_ != DType::f16)
+    throw bug("tensor of {} read as 16-bit float", dtype_name(dtype_));
   return static_cast<u16*>(data_);
 }
 
-#define PARE_DATA(T)              \
-  template T* Tensor::data<T>();  \
+#define PARE_DATA(T)             \
+  template T* Tensor::data<T>(); \
   template const T* Tensor::data<T>() const;
 PARE_DATA(float)
 PARE_DATA(double)
@@ -173,17 +191,33 @@ Tensor Tensor::to(DType target) const {
     for (i64 i = begin; i < end; ++i) {
       float x;
       switch (dtype_) {
-        case DType::f32: x = static_cast<const float*>(data_)[i]; break;
-        case DType::bf16: x = bf16_to_f32(static_cast<const u16*>(data_)[i]); break;
-        case DType::f16: x = f16_to_f32(static_cast<const u16*>(data_)[i]); break;
-        case DType::f64: x = static_cast<float>(static_cast<const double*>(data_)[i]); break;
-        default: throw bug("conversion from {}", dtype_name(dtype_));
+        case DType::f32:
+          x = static_cast<const float*>(data_)[i];
+          break;
+        case DType::bf16:
+          x = bf16_to_f32(static_cast<const u16*>(data_)[i]);
+          break;
+        case DType::f16:
+          x = f16_to_f32(static_cast<const u16*>(data_)[i]);
+          break;
+        case DType::f64:
+          x = static_cast<float>(static_cast<const double*>(data_)[i]);
+          break;
+        default:
+          throw bug("conversion from {}", dtype_name(dtype_));
       }
       switch (target) {
-        case DType::f32: static_cast<float*>(out.data_)[i] = x; break;
-        case DType::bf16: static_cast<u16*>(out.data_)[i] = f32_to_bf16(x); break;
-        case DType::f16: static_cast<u16*>(out.data_)[i] = f32_to_f16(x); break;
-        default: throw bug("conversion to {}", dtype_name(target));
+        case DType::f32:
+          static_cast<float*>(out.data_)[i] = x;
+          break;
+        case DType::bf16:
+          static_cast<u16*>(out.data_)[i] = f32_to_bf16(x);
+          break;
+        case DType::f16:
+          static_cast<u16*>(out.data_)[i] = f32_to_f16(x);
+          break;
+        default:
+          throw bug("conversion to {}", dtype_name(target));
       }
     }
   });
@@ -195,7 +229,11 @@ void Tensor::zero() { std::memset(data_, 0, static_cast<std::size_t>(bytes())); 
 void expect(const char* what, const Tensor& t, const Shape& shape, DType dtype) {
   if (t.shape() == shape && t.dtype() == dtype) return;
   throw bug("{}: found {} {}, expected {} {}",
-            what, dtype_name(t.dtype()), t.shape().text(), dtype_name(dtype), shape.text());
+            what,
+            dtype_name(t.dtype()),
+            t.shape().text(),
+            dtype_name(dtype),
+            shape.text());
 }
 
 }  // namespace pare

@@ -99,7 +99,11 @@ template <std::size_t R>
 std::array<i64, R> dims(const char* what, const Tensor& t, DType dtype = DType::f32) {
   if (t.shape().rank() != static_cast<i64>(R) || t.dtype() != dtype)
     throw bug("{}: found {} {}, expected {} dimensions of {}",
-              what, dtype_name(t.dtype()), t.shape().text(), R, dtype_name(dtype));
+              what,
+              dtype_name(t.dtype()),
+              t.shape().text(),
+              R,
+              dtype_name(dtype));
   std::array<i64, R> out;
   for (std::size_t i = 0; i < R; ++i) out[i] = t.dim(static_cast<i64>(i));
   return out;

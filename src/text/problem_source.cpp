@@ -29,12 +29,15 @@ Sums parse_sums(const std::string& source) {
   }
   if (rest == "train") return {Split::train, seed};
   if (rest == "test") return {Split::test, seed};
-  throw user_error("data \"{}\": expected sums:train or sums:test, with a seed behind another colon if wanted", source);
+  throw user_error(
+      "data \"{}\": expected sums:train or sums:test, with a seed behind another colon if wanted", source);
 }
 
 }  // namespace
 
-bool is_problem_source(const std::string& source) { return source.starts_with("sums:") || source.ends_with(".jsonl"); }
+bool is_problem_source(const std::string& source) {
+  return source.starts_with("sums:") || source.ends_with(".jsonl");
+}
 
 std::vector<Problem> problems_of(const std::string& source, i64 limit) {
   if (source.starts_with("sums:")) {
@@ -42,7 +45,10 @@ std::vector<Problem> problems_of(const std::string& source, i64 limit) {
     return make_sums(limit > 0 ? limit : kGenerated, s.seed, s.split);
   }
   if (!is_problem_source(source))
-    throw user_error("data \"{}\": expected sums:train, sums:test, or a .jsonl file of {{\"question\", \"answer\"}} records", source);
+    throw user_error(
+        "data \"{}\": expected sums:train, sums:test, or a .jsonl file of {{\"question\", \"answer\"}} "
+        "records",
+        source);
   return read_problems(source, limit);
 }
 

@@ -7,8 +7,9 @@
 
 namespace pare {
 
-/// "sums:train", "sums:test" (seed 1), "sums:test:7" (seed 7), or the path of a GSM8K-style .jsonl file. `limit` > 0:
-/// the first so many; a generated source without a limit gives 1000. Throws a user error that says what is known.
+/// "sums:train", "sums:test" (seed 1), "sums:test:7" (seed 7), or the path of a GSM8K-style .jsonl file.
+/// `limit` > 0: the first so many; a generated source without a limit gives 1000. Throws a user error that
+/// says what is known.
 std::vector<Problem> problems_of(const std::string& source, i64 limit);
 
 /// True for what problems_of reads (as opposed to plain text).

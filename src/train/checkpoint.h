@@ -1,4 +1,5 @@
-// A training run's whole state in one safetensors file, written atomically: weights, moments, position, history.
+// A training run's whole state in one safetensors file, written atomically: weights, moments, position,
+// history.
 #pragma once
 #include <filesystem>
 
@@ -17,11 +18,17 @@ struct TrainState {
 };
 
 /// Tensors `w.<name>`, `m.<name>`, `v.<name>` (f32); the rest as JSON in the metadata.
-void save_checkpoint(const std::filesystem::path& file, const std::string& key,
-                     const std::vector<TrainedTensor>& tensors, const AdamWState& adamw, const TrainState& state);
+void save_checkpoint(const std::filesystem::path& file,
+                     const std::string& key,
+                     const std::vector<TrainedTensor>& tensors,
+                     const AdamWState& adamw,
+                     const TrainState& state);
 
-/// Restores weights and moments in place. Throws a user error when the file is of another run (`key`) or broken.
-TrainState load_checkpoint(const std::filesystem::path& file, const std::string& key,
-                           const std::vector<TrainedTensor>& tensors, AdamWState& adamw);
+/// Restores weights and moments in place. Throws a user error when the file is of another run (`key`) or
+/// broken.
+TrainState load_checkpoint(const std::filesystem::path& file,
+                           const std::string& key,
+                           const std::vector<TrainedTensor>& tensors,
+                           AdamWState& adamw);
 
 }  // namespace pare

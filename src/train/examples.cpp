@@ -39,7 +39,10 @@ void ExampleOrder::permute() {
 
 void ExampleOrder::seek(Position position) {
   if (position.index < 0 || position.index >= count_ || position.epoch < 0)
-    throw user_error("training position {} of epoch {}: expected below {} examples", position.index, position.epoch, count_);
+    throw user_error("training position {} of epoch {}: expected below {} examples",
+                     position.index,
+                     position.epoch,
+                     count_);
   const bool other_epoch = position.epoch != position_.epoch;
   position_ = position;
   if (other_epoch) permute();

@@ -21,8 +21,8 @@ struct TrainBatch {
 };
 TrainBatch make_batch(const std::vector<const Example*>& examples);
 
-/// Walks through the examples in an order that is a pure function of (seed, epoch): each epoch is one permutation.
-/// The position is two numbers, so a resumed run goes on with the very next example.
+/// Walks through the examples in an order that is a pure function of (seed, epoch): each epoch is one
+/// permutation. The position is two numbers, so a resumed run goes on with the very next example.
 class ExampleOrder {
  public:
   struct Position {

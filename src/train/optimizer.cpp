@@ -47,7 +47,8 @@ std::vector<TrainedTensor> trained_tensors(const Params& params, const Params& g
     out.push_back({name, f32_of(member), {}, shape.rank() >= 2});
   });
   std::size_t i = 0;
-  each_param(grads, c, [&](const std::string&, const auto& member, const Shape&) { out[i++].g = f32_of(member); });
+  each_param(
+      grads, c, [&](const std::string&, const auto& member, const Shape&) { out[i++].g = f32_of(member); });
   return out;
 }
 
@@ -86,7 +87,10 @@ AdamWState adamw_state(const std::vector<TrainedTensor>& tensors) {
   return {0, zeros_like(tensors), zeros_like(tensors)};
 }
 
-void adamw_step(const std::vector<TrainedTensor>& tensors, double lr, const AdamWOptions& o, AdamWState& state) {
+void adamw_step(const std::vector<TrainedTensor>& tensors,
+                double lr,
+                const AdamWOptions& o,
+                AdamWState& state) {
   ++state.steps;
   const double t = static_cast<double>(state.steps);
   const float step = static_cast<float>(lr / (1 - std::pow(o.beta1, t)));

@@ -1,9 +1,10 @@
 // Optimisers over all dense parameters of a model.
-// Sources: AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101, in PyTorch's form; clipping: Pascanu et al. 2013,
-// arXiv:1211.5063.
+// Sources: AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101, in PyTorch's form; clipping: Pascanu et al.
+// 2013, arXiv:1211.5063.
 //
 //   AdamW  w ← w(1 − lr·λ);  m ← m + (g − m)(1 − β₁);  v ← β₂v + (1 − β₂)g²
-//          w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)          ε after the corrected root, as PyTorch has it
+//          w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)          ε after the corrected root, as PyTorch has
+//          it
 //   SGD    b ← μb + g (b = g at the first step);  w ← w − lr·b
 //
 // All arithmetic is elementwise in f32: the same bits for any thread count.
@@ -42,7 +43,10 @@ struct AdamWState {
 };
 AdamWState adamw_state(const std::vector<TrainedTensor>& tensors);
 /// One step: reads g, updates w, m, v.
-void adamw_step(const std::vector<TrainedTensor>& tensors, double lr, const AdamWOptions& o, AdamWState& state);
+void adamw_step(const std::vector<TrainedTensor>& tensors,
+                double lr,
+                const AdamWOptions& o,
+                AdamWState& state);
 
 struct SgdState {
   i64 steps = 0;

@@ -10,7 +10,8 @@ namespace pare {
 
 double learning_rate(const Schedule& s, i64 t) {
   if (t < s.warmup_steps) return s.peak * static_cast<double>(t + 1) / static_cast<double>(s.warmup_steps);
-  const double floor = s.peak * s.floor_share, last = static_cast<double>(s.steps - 1), step = static_cast<double>(t);
+  const double floor = s.peak * s.floor_share, last = static_cast<double>(s.steps - 1),
+               step = static_cast<double>(t);
   if (s.kind == "constant") return s.peak;
   if (s.kind == "cosine") {
     const double start = static_cast<double>(std::max<i64>(s.warmup_steps - 1, 0));

@@ -1,5 +1,6 @@
 // Learning-rate schedules, as a pure function of the step.
-// Sources: cosine: Loshchilov & Hutter 2017, arXiv:1608.03983; warm-up, stable, decay: Hu et al. 2024, arXiv:2404.06395.
+// Sources: cosine: Loshchilov & Hutter 2017, arXiv:1608.03983; warm-up, stable, decay: Hu et al. 2024,
+// arXiv:2404.06395.
 //
 //   warm-up  step t < W:  peak · (t + 1) / W
 //   cosine   p = (t − (W − 1)) / (S − 1 − (W − 1)):  floor + (peak − floor) · ½(1 + cos πp)

@@ -33,7 +33,9 @@ std::vector<TrainBatch> cut(const std::vector<const Example*>& examples, i64 lim
 }
 
 /// The next examples of the order, as many as fit into batch_tokens, at least one.
-std::vector<const Example*> take(const std::vector<Example>& examples, ExampleOrder& order, i64 batch_tokens) {
+std::vector<const Example*> take(const std::vector<Example>& examples,
+                                 ExampleOrder& order,
+                                 i64 batch_tokens) {
   std::vector<const Example*> out;
   i64 rows = 0;
   for (;;) {
@@ -54,8 +56,13 @@ i64 row_count(const std::vector<TrainBatch>& batches) {
 
 }  // namespace
 
-double accumulate_gradients(const Model& model, const std::vector<TrainBatch>& batches, Keep keep, Acts& acts,
-                            Params& grads, const std::vector<TrainedTensor>& tensors, BackwardScratch& scratch) {
+double accumulate_gradients(const Model& model,
+                            const std::vector<TrainBatch>& batches,
+                            Keep keep,
+                            Acts& acts,
+                            Params& grads,
+                            const std::vector<TrainedTensor>& tensors,
+                            BackwardScratch& scratch) {
   i64 tokens = 0;
   for (const TrainBatch& b : batches) tokens += b.loss_tokens;
   if (tokens == 0) throw user_error("a batch of training examples has no target that counts");
@@ -64,7 +71,8 @@ double accumulate_gradients(const Model& model, const std::vector<TrainBatch>& b
   acts.keep = keep;
   for (const TrainBatch& b : batches) {
     forward(model, b.batch, acts);
-    nll += loss_and_gradients(model, b.batch, b.targets, 1.0f / static_cast<float>(tokens), acts, grads, scratch);
+    nll += loss_and_gradients(
+        model, b.batch, b.targets, 1.0f / static_cast<float>(tokens), acts, grads, scratch);
   }
   return nll / static_cast<double>(tokens);
 }
@@ -83,8 +91,12 @@ double validation_loss(const Model& model, const std::vector<Example>& examples,
   return total.tokens ? total.nll / static_cast<double>(total.tokens) : 0.0;
 }
 
-TrainResult train(Model& model, const std::vector<Example>& examples, const std::vector<Example>& validation,
-                  const TrainOptions& o, const std::filesystem::path& checkpoint, const std::string& key,
+TrainResult train(Model& model,
+                  const std::vector<Example>& examples,
+                  const std::vector<Example>& validation,
+                  const TrainOptions& o,
+                  const std::filesystem::path& checkpoint,
+                  const std::string& key,
                   const std::function<void(const TrainPoint&)>& on_point) {
   Params grads = zero_params(model.config);
   const auto tensors = trained_tensors(model.params, grads, model.config);
@@ -113,12 +125,14 @@ TrainResult train(Model& model, const std::vector<Example>& examples, const std:
     point.step = state.step;
     point.tokens = row_count(batches);
     point.learning_rate = learning_rate(o.schedule, state.step);
-    point.loss = accumulate_gradients(model, batches, o.recompute ? Keep::layer_inputs : Keep::everything, acts, grads,
-                                      tensors, scratch);
+    point.loss = accumulate_gradients(
+        model, batches, o.recompute ? Keep::layer_inputs : Keep::everything, acts, grads, tensors, scratch);
     point.grad_norm = gradient_norm(tensors);
     if (!std::isfinite(point.loss) || !std::isfinite(point.grad_norm))
-      throw job_error("training: loss {} and gradient norm {} at step {}; try a lower learning rate", point.loss,
-                      point.grad_norm, state.step);
+      throw job_error("training: loss {} and gradient norm {} at step {}; try a lower learning rate",
+                      point.loss,
+                      point.grad_norm,
+                      state.step);
     clip_gradients(tensors, point.grad_norm, o.clip_norm);
     adamw_step(tensors, point.learning_rate, o.adamw, adamw);
     point.step_s = watch.elapsed_s();
@@ -133,8 +147,10 @@ TrainResult train(Model& model, const std::vector<Example>& examples, const std:
       point.validation_loss = validation_loss(model, validation, o.micro_tokens);
     state.points.push_back(point);
     on_point(point);
-    progress.advance(1, fmt::format("loss {:.4f}, {:.0f} tok/s", point.loss,
-                                    static_cast<double>(point.tokens) / std::max(point.step_s, 1e-9)));
+    progress.advance(1,
+                     fmt::format("loss {:.4f}, {:.0f} tok/s",
+                                 point.loss,
+                                 static_cast<double>(point.tokens) / std::max(point.step_s, 1e-9)));
     const bool stop = stop_requested();
     if (keeps && (last || stop || (o.checkpoint_every > 0 && state.step % o.checkpoint_every == 0)))
       save_checkpoint(checkpoint, key, tensors, adamw, state);

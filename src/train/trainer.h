@@ -1,4 +1,5 @@
-// The training loop: fixed data order, gradient accumulation by tokens, clipping, AdamW, validation, checkpoints.
+// The training loop: fixed data order, gradient accumulation by tokens, clipping, AdamW, validation,
+// checkpoints.
 //
 // The bits of every step depend on the model, the examples and the options alone: not on threads, on when
 // checkpoints were written, or on how often the process was killed and started again.
@@ -15,15 +16,15 @@
 namespace pare {
 
 struct TrainOptions {
-  Schedule schedule;             // schedule.steps is the length of the run
+  Schedule schedule;  // schedule.steps is the length of the run
   AdamWOptions adamw;
   double clip_norm = 1.0;
-  i64 batch_tokens = 4096;       // rows of one optimiser step, whole examples
-  i64 micro_tokens = 4096;       // rows that go through the model at once
-  bool recompute = false;        // keep only each layer's input, compute the rest again in backward
-  i64 validate_every = 0;        // steps; 0 = at the end only
-  i64 checkpoint_every = 200;    // steps; 0 = never
-  double time_limit_s = 0;       // 0 = none; a run ended by it is not reproducible
+  i64 batch_tokens = 4096;     // rows of one optimiser step, whole examples
+  i64 micro_tokens = 4096;     // rows that go through the model at once
+  bool recompute = false;      // keep only each layer's input, compute the rest again in backward
+  i64 validate_every = 0;      // steps; 0 = at the end only
+  i64 checkpoint_every = 200;  // steps; 0 = never
+  double time_limit_s = 0;     // 0 = none; a run ended by it is not reproducible
   u64 seed = 0;
 };
 
@@ -47,8 +48,12 @@ struct TrainResult {
 /// tied to the options and examples by `key` (a mismatch is an error). `on_point` sees each step, also those
 /// read from the checkpoint. Throws a job error when the loss is not finite, naming the step; stops cleanly
 /// (after a checkpoint) when a signal asks for it.
-TrainResult train(Model& model, const std::vector<Example>& examples, const std::vector<Example>& validation,
-                  const TrainOptions& options, const std::filesystem::path& checkpoint, const std::string& key,
+TrainResult train(Model& model,
+                  const std::vector<Example>& examples,
+                  const std::vector<Example>& validation,
+                  const TrainOptions& options,
+                  const std::filesystem::path& checkpoint,
+                  const std::string& key,
                   const std::function<void(const TrainPoint&)>& on_point);
 
 /// Mean nll per counted target over the examples, packed into batches of `micro_tokens` rows.
@@ -56,7 +61,12 @@ double validation_loss(const Model& model, const std::vector<Example>& examples,
 
 /// One accumulated gradient: zeroes grads, then adds d(mean nll over all counted targets of all batches).
 /// Returns that mean loss.
-double accumulate_gradients(const Model& model, const std::vector<TrainBatch>& batches, Keep keep, Acts& acts,
-                            Params& grads, const std::vector<TrainedTensor>& tensors, BackwardScratch& scratch);
+double accumulate_gradients(const Model& model,
+                            const std::vector<TrainBatch>& batches,
+                            Keep keep,
+                            Acts& acts,
+                            Params& grads,
+                            const std::vector<TrainedTensor>& tensors,
+                            BackwardScratch& scratch);
 
 }  // namespace pare

@@ -68,8 +68,14 @@ void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dw, Tenso
   const i64 K = x.dim(1);
   expect("linear x", x, {M, K});
   expect("linear dw", dw, {N, K});
-  gemm(N, K, M, {dy.f32(), N, Layout::transposed}, {.data = x.f32(), .stride = K, .layout = Layout::plain,
-       .decode_columns = {}, .decode_rows = {}}, dw.f32(), K, Result::add);
+  gemm(N,
+       K,
+       M,
+       {dy.f32(), N, Layout::transposed},
+       {.data = x.f32(), .stride = K, .layout = Layout::plain, .decode_columns = {}, .decode_rows = {}},
+       dw.f32(),
+       K,
+       Result::add);
   if (!dbias.defined()) return;
   expect("linear dbias", dbias, {N});
   const i64 columns = N, rows = M;

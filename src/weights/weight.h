@@ -1,7 +1,8 @@
 // A weight matrix (N, K) = (out, in) as it lies in memory, in any format: dense, integer groups, codebook, …
 //
 // A Weight is a value that shares its format object. It never holds a float copy of packed bytes: products
-// decode tiles of it inside the cache (weights/linear.h). All formats give exactly the numbers decode() gives.
+// decode tiles of it inside the cache (weights/linear.h). All formats give exactly the numbers decode()
+// gives.
 #pragma once
 #include <functional>
 #include <memory>
@@ -28,8 +29,10 @@ class WeightFormat {
   virtual void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const = 0;
   /// Calls visit(suffix, tensor) for each stored tensor; a dense weight has one, with the suffix "".
   /// Artefacts store a packed weight `x.weight` as `x.weight<suffix>`.
-  virtual void each_tensor(const std::function<void(const std::string& suffix, const Tensor&)>& visit) const = 0;
-  /// What `weight_from_tensors` needs beside the tensors, e.g. {"format": "int_group", "bits": 4, "group": 64}.
+  virtual void each_tensor(
+      const std::function<void(const std::string& suffix, const Tensor&)>& visit) const = 0;
+  /// What `weight_from_tensors` needs beside the tensors, e.g. {"format": "int_group", "bits": 4, "group":
+  /// 64}.
   virtual json options() const = 0;
 };
 
@@ -56,9 +59,9 @@ class Weight {
   std::shared_ptr<const WeightFormat> format_;
 };
 
-/// Loads a packed weight written through each_tensor/options. `tensor(suffix)` returns the stored tensor, or an
-/// undefined one where there is none. Throws a user error naming `where` on an unknown format or on tensors
-/// whose shapes or dtypes contradict the options.
+/// Loads a packed weight written through each_tensor/options. `tensor(suffix)` returns the stored tensor, or
+/// an undefined one where there is none. Throws a user error naming `where` on an unknown format or on
+/// tensors whose shapes or dtypes contradict the options.
 Weight weight_from_tensors(const std::string& where,
                            const json& options,
                            i64 rows,

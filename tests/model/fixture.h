@@ -13,8 +13,8 @@
 namespace pare::fixture {
 
 inline const std::vector<std::string>& random_models() {
-  static const std::vector<std::string> names = {"llama-gqa-bf16-sharded", "llama31-rope", "mistral-swa",
-                                                 "qwen2-tied",             "qwen3",        "phi"};
+  static const std::vector<std::string> names = {
+      "llama-gqa-bf16-sharded", "llama31-rope", "mistral-swa", "qwen2-tied", "qwen3", "phi"};
   return names;
 }
 inline std::filesystem::path dir(const std::string& name) {
@@ -23,7 +23,9 @@ inline std::filesystem::path dir(const std::string& name) {
 inline std::filesystem::path stories() {
   return std::filesystem::path(PARE_SHARED) / "fixtures/models/stories260K-hf";
 }
-inline SafeTensors golden(const std::filesystem::path& model) { return SafeTensors::open(model / "golden.safetensors"); }
+inline SafeTensors golden(const std::filesystem::path& model) {
+  return SafeTensors::open(model / "golden.safetensors");
+}
 
 /// Row `r` of an i64 tensor (B,T), or the whole of an i64 tensor (T), as ids.
 inline std::vector<i32> ids(const Tensor& t, i64 r = 0) {

@@ -81,11 +81,15 @@ TEST_P(Parity, PaddedBatchAsPackedRows) {
   Tensor logits;
   head(model, acts.out, logits);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    EXPECT_LE(fixture::max_difference(logits.f32() + static_cast<i64>(i) * V, wanted.f32() + rows[i] * V, V), kLogits);
+    EXPECT_LE(fixture::max_difference(logits.f32() + static_cast<i64>(i) * V, wanted.f32() + rows[i] * V, V),
+              kLogits);
 }
 
-void expect_gradients(const Model& stored, const SafeTensors& golden, const std::vector<std::vector<i32>>& sequences,
-                      float wanted_loss, Keep keep) {
+void expect_gradients(const Model& stored,
+                      const SafeTensors& golden,
+                      const std::vector<std::vector<i32>>& sequences,
+                      float wanted_loss,
+                      Keep keep) {
   Model model = stored;
   model.params = dense_copy(stored.params, stored.config);
   Params grads = zero_params(model.config);
@@ -97,13 +101,16 @@ void expect_gradients(const Model& stored, const SafeTensors& golden, const std:
   BackwardScratch scratch;
   const Batch batch = pack_sequences(sequences);
   forward(model, batch, acts);
-  const double nll = loss_and_gradients(model, batch, targets, 1.0f / static_cast<float>(tokens), acts, grads, scratch);
+  const double nll =
+      loss_and_gradients(model, batch, targets, 1.0f / static_cast<float>(tokens), acts, grads, scratch);
   EXPECT_NEAR(nll / static_cast<double>(tokens), wanted_loss, kLoss);
   int checked = 0;
   each_param(grads, model.config, [&](const std::string& name, const auto& member, const Shape& shape) {
     const Tensor found = f32_of(member), wanted = golden.tensor("grad." + name);
     ASSERT_EQ(wanted.shape(), shape) << name;
-    EXPECT_LE(fixture::max_difference(found.f32(), wanted.f32(), wanted.count()), kGradient * fixture::max_abs(wanted)) << name;
+    EXPECT_LE(fixture::max_difference(found.f32(), wanted.f32(), wanted.count()),
+              kGradient * fixture::max_abs(wanted))
+        << name;
     ++checked;
   });
   EXPECT_GE(checked, 10);
@@ -116,11 +123,17 @@ TEST_P(Parity, LossAndEveryGradientOnEveryTier) {
   for (const std::string& isa : supported_isas()) {
     SCOPED_TRACE(isa);
     force_isa(isa);
-    expect_gradients(model, golden, {fixture::ids(ids, 0), fixture::ids(ids, 1)}, golden.tensor("loss").f32()[0],
+    expect_gradients(model,
+                     golden,
+                     {fixture::ids(ids, 0), fixture::ids(ids, 1)},
+                     golden.tensor("loss").f32()[0],
                      Keep::everything);
   }
   choose_isa();
-  expect_gradients(model, golden, {fixture::ids(ids, 0), fixture::ids(ids, 1)}, golden.tensor("loss").f32()[0],
+  expect_gradients(model,
+                   golden,
+                   {fixture::ids(ids, 0), fixture::ids(ids, 1)},
+                   golden.tensor("loss").f32()[0],
                    Keep::layer_inputs);
 }
 
@@ -128,7 +141,8 @@ TEST_P(Parity, GreedyContinuation) {
   const Model model = load_model(dir());
   const SafeTensors golden = fixture::golden(dir());
   const std::vector<i32> wanted = fixture::ids(golden.tensor("greedy_ids"));
-  const auto found = generate(model, nullptr, {{fixture::ids(golden.tensor("greedy_prompt")), static_cast<i64>(wanted.size())}}, {});
+  const auto found = generate(
+      model, nullptr, {{fixture::ids(golden.tensor("greedy_prompt")), static_cast<i64>(wanted.size())}}, {});
   EXPECT_EQ(found[0].ids, wanted);
 }
 
@@ -140,7 +154,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::ValuesIn(fixture::random_model
 
 TEST(ParityOfTheTrainedModel, LogitsLossGradientsGreedy) {
   if (!std::filesystem::exists(fixture::stories()))
-    GTEST_SKIP() << "the shared folder with stories260K-hf is not here: parity on the trained model is NOT checked";
+    GTEST_SKIP()
+        << "the shared folder with stories260K-hf is not here: parity on the trained model is NOT checked";
   const Model model = load_model(fixture::stories());
   const SafeTensors golden = fixture::golden(fixture::stories());
   Acts acts;
@@ -150,7 +165,10 @@ TEST(ParityOfTheTrainedModel, LogitsLossGradientsGreedy) {
   const Tensor wanted = golden.tensor("prefix_logits");
   EXPECT_LE(fixture::max_difference(logits.f32(), wanted.f32(), wanted.count()), kLogits);
   const Tensor ids = golden.tensor("batch_ids");
-  expect_gradients(model, golden, {fixture::ids(ids, 0), fixture::ids(ids, 1)}, golden.tensor("batch_loss").f32()[0],
+  expect_gradients(model,
+                   golden,
+                   {fixture::ids(ids, 0), fixture::ids(ids, 1)},
+                   golden.tensor("batch_loss").f32()[0],
                    Keep::everything);
   const std::vector<i32> greedy = fixture::ids(golden.tensor("greedy_ids"));
   EXPECT_EQ(generate(model, nullptr, {{{1}, static_cast<i64>(greedy.size())}}, {})[0].ids, greedy);

@@ -1,0 +1,43 @@
+// What all commands share: their options in common, and how results reach stdout.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/types.h"
+
+namespace pare::cli {
+
+/// Options that every command takes.
+struct Common {
+  bool json = false;
+  int threads = 0;
+  std::filesystem::path store;
+};
+
+/// A parser with the common options. Throws a user error for what it cannot parse; prints help by itself.
+class Parser {
+ public:
+  Parser(const std::string& name, const std::string& summary);
+  CLI::App& app() { return app_; }
+  Common& common() { return common_; }
+  /// False when help was asked for and printed. Applies --threads.
+  bool parse(int argc, char** argv);
+
+ private:
+  CLI::App app_;
+  Common common_;
+};
+
+/// One JSON document and a newline on stdout. Throws a job error when stdout is gone.
+void print_json(const json& document);
+/// Text on stdout, as it is.
+void print_text(const std::string& text);
+
+/// A file of JSON arrays of ids, one a line. Throws a user error naming file and line.
+std::vector<std::vector<i32>> read_ids(const std::filesystem::path& file);
+std::vector<i32> ids_of(const json& array, const std::string& where);
+
+}  // namespace pare::cli
