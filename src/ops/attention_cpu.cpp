@@ -42,10 +42,27 @@ HWY_INLINE void copy_rows(
   }
 }
 
-/// e^x for x ≤ 0 or −∞. What would be denormal is exactly 0, and so is the weight of a masked key.
+/// e^x for x ≤ 0 or −∞, correct to about 1 ulp. What would be denormal is exactly 0, as is the weight of a
+/// masked key. Two thirds of the instructions of Highway's Exp, which also handles results above 1 and
+/// denormal ones.
 HWY_INLINE VF exp_or_zero(F f, VF x) {
-  const VF low = hn::Set(f, kLowest);
-  return hn::IfThenElseZero(hn::Ge(x, low), hn::Exp(f, hn::Max(x, low)));
+  const hn::RebindToSigned<F> i;
+  const auto c = [f](float value) HWY_ATTR { return hn::Set(f, value); };
+  const VF low = c(kLowest), limited = hn::Max(x, low);
+  // Added to 1.5·2²³, x / ln 2 is rounded to an integer n that stands in the lowest bits.
+  const VF shifted = hn::MulAdd(limited, c(1.44269504f), c(12582912.0f)),
+           n = hn::Sub(shifted, c(12582912.0f));
+  // ln 2 in two parts, the first short enough for an exact product with n.
+  const VF r = hn::MulAdd(n, c(-1.428606765330187e-6f), hn::MulAdd(n, c(-0.693145751953125f), limited));
+  // e^r for |r| ≤ ½ ln 2: 1 + r + r²·(a polynomial), the coefficients as in Highway.
+  const VF r2 = hn::Mul(r, r), r4 = hn::Mul(r2, r2);
+  const VF p01 = hn::MulAdd(r, c(0.166666671633720f), c(0.5f));
+  const VF p23 = hn::MulAdd(r, c(0.00833336077630519f), c(0.0416664853692054f));
+  const VF p45 = hn::MulAdd(r, c(0.000198527617612853f), c(0.00139304355252534f));
+  const VF tail = hn::MulAdd(r4, p45, hn::MulAdd(r2, p23, p01));
+  const VF y = hn::Add(hn::MulAdd(tail, r2, r), c(1.0f));
+  const VF scaled = hn::BitCast(f, hn::Add(hn::BitCast(i, y), hn::ShiftLeft<23>(hn::BitCast(i, shifted))));
+  return hn::IfThenElseZero(hn::Ge(x, low), scaled);
 }
 
 // ---- forward: a lane is a column (query row, head), the keys of a tile go downwards ----

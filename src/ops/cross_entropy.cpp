@@ -64,9 +64,7 @@ void log_softmax(const Tensor& logits, Tensor& logp) {
   parallel_rows(N, 8, [&](i64 begin, i64 end) {
     for (i64 n = begin; n < end; ++n) {
       const float* row = logits.f32() + n * width;
-      const float lse = log_sum_exp(row, width);
-      float* out = logp.f32() + n * width;
-      for (i64 v = 0; v < width; ++v) out[v] = row[v] - lse;
+      cpu::shift_row(row, width, -log_sum_exp(row, width), logp.f32() + n * width);
     }
   });
 }
@@ -76,13 +74,8 @@ void argmax_rows(const Tensor& logits, Tensor& ids) {
   expect("argmax ids", ids, {N}, DType::i32);
   const i64 width = V;
   parallel_rows(N, 8, [&](i64 begin, i64 end) {
-    for (i64 n = begin; n < end; ++n) {
-      const float* row = logits.f32() + n * width;
-      i64 best = 0;
-      for (i64 v = 1; v < width; ++v)
-        if (row[v] > row[best]) best = v;
-      ids.data<i32>()[n] = static_cast<i32>(best);
-    }
+    for (i64 n = begin; n < end; ++n)
+      ids.data<i32>()[n] = static_cast<i32>(cpu::argmax_row(logits.f32() + n * width, width));
   });
 }
 

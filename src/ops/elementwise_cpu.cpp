@@ -86,6 +86,48 @@ void scale_range(const float* x, float s, i64 begin, i64 end, float* y) {
   });
 }
 
+// In double, as an f32 angle of 10⁵ leaves no bits for its remainder. Reduction to |r| ≤ π/4 by Cody & Waite
+// 1980; the polynomials are those of fdlibm (Sun, 1993) but for the last term, of 10⁻¹¹ here.
+void rope_angles(float position,
+                 const float* inv_freq,
+                 i64 n,
+                 float cos_factor,
+                 float sin_factor,
+                 float* cos,
+                 float* sin) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> half;
+  const auto c = [d](double value) HWY_ATTR { return hn::Set(d, value); };
+  const auto one = c(1.0), two = c(2.0), three = c(3.0);
+  for (i64 i = 0; i < n; i += static_cast<i64>(hn::Lanes(d))) {
+    const auto angle = hn::PromoteTo(d, hn::Mul(hn::Set(half, position), hn::LoadU(half, inv_freq + i)));
+    const auto turns = hn::Round(hn::Mul(angle, c(0.63661977236758134308)));
+    // The first part of π/2 has 33 bits: its product with `turns` is exact.
+    auto r = hn::Sub(angle, hn::Mul(turns, c(1.57079632673412561417)));
+    r = hn::Sub(r, hn::Mul(turns, c(6.07710050650619224932e-11)));
+    const auto z = hn::Mul(r, r);
+    auto s = hn::MulAdd(z, c(-2.50507602534068634195e-08), c(2.75573137070700676789e-06));
+    s = hn::MulAdd(z, s, c(-1.98412698298579493134e-04));
+    s = hn::MulAdd(z, s, c(8.33333333332248946124e-03));
+    s = hn::MulAdd(z, s, c(-1.66666666666666324348e-01));
+    s = hn::MulAdd(hn::Mul(z, r), s, r);
+    auto k = hn::MulAdd(z, c(2.08757232129817482790e-09), c(-2.75573143513906633035e-07));
+    k = hn::MulAdd(z, k, c(2.48015872894767294178e-05));
+    k = hn::MulAdd(z, k, c(-1.38888888888741095749e-03));
+    k = hn::MulAdd(z, k, c(4.16666666666666019037e-02));
+    k = hn::MulAdd(hn::Mul(z, z), k, hn::Sub(one, hn::Mul(z, c(0.5))));
+    const auto quarter = hn::Sub(turns, hn::Mul(c(4.0), hn::Floor(hn::Mul(turns, c(0.25)))));  // 0 … 3
+    const auto swap = hn::Or(hn::Eq(quarter, one), hn::Eq(quarter, three));
+    const auto s_out = hn::IfThenElse(swap, k, s), k_out = hn::IfThenElse(swap, s, k);
+    const auto s_negative = hn::Ge(quarter, two),
+               k_negative = hn::Or(hn::Eq(quarter, one), hn::Eq(quarter, two));
+    const auto sine = hn::DemoteTo(half, hn::IfThenElse(s_negative, hn::Neg(s_out), s_out));
+    const auto cosine = hn::DemoteTo(half, hn::IfThenElse(k_negative, hn::Neg(k_out), k_out));
+    hn::StoreU(hn::Mul(sine, hn::Set(half, sin_factor)), half, sin + i);
+    hn::StoreU(hn::Mul(cosine, hn::Set(half, cos_factor)), half, cos + i);
+  }
+}
+
 void rope_row(float* x, i64 heads, i64 E, i64 half, const float* cos, const float* sin) {
   const F f;
   for (i64 h = 0; h < heads; ++h) {
@@ -99,14 +141,36 @@ void rope_row(float* x, i64 heads, i64 E, i64 half, const float* cos, const floa
   }
 }
 
-cpu::RowSum exp_sum_row(const float* x, i64 V) {
-  const F f;
-  float max = -std::numeric_limits<float>::infinity();
-  VF top = hn::Set(f, max);
+HWY_INLINE float max_of_row(F f, const float* x, i64 V) {
+  VF top = hn::Set(f, -std::numeric_limits<float>::infinity());
   i64 i = 0;
   for (; i + kLanesF <= V; i += kLanesF) top = hn::Max(top, hn::LoadU(f, x + i));
-  max = max_lanes(f, top);
+  float max = max_lanes(f, top);
   for (; i < V; ++i) max = x[i] > max ? x[i] : max;
+  return max;
+}
+
+i64 argmax_row(const float* x, i64 V) {
+  const F f;
+  const float max = max_of_row(f, x, V);
+  i64 i = 0;
+  for (; i + kLanesF <= V; i += kLanesF)
+    if (!hn::AllFalse(f, hn::Eq(hn::LoadU(f, x + i), hn::Set(f, max)))) break;
+  for (; i < V; ++i)
+    if (x[i] == max) return i;
+  return 0;
+}
+
+void shift_row(const float* x, i64 V, float s, float* y) {
+  const F f;
+  each_vector(V, [&](i64 i, i64 n) HWY_ATTR {
+    store_some(f, hn::Add(load_some(f, x + i, n), hn::Set(f, s)), y + i, n);
+  });
+}
+
+cpu::RowSum exp_sum_row(const float* x, i64 V) {
+  const F f;
+  const float max = max_of_row(f, x, V);
   const VF m = hn::Set(f, max);
   VF sum = hn::Zero(f);
   i64 k = 0;
@@ -207,7 +271,10 @@ HWY_EXPORT(gelu_tanh_range);
 HWY_EXPORT(gelu_tanh_backward_range);
 HWY_EXPORT(add_to_range);
 HWY_EXPORT(scale_range);
+HWY_EXPORT(rope_angles);
 HWY_EXPORT(rope_row);
+HWY_EXPORT(argmax_row);
+HWY_EXPORT(shift_row);
 HWY_EXPORT(exp_sum_row);
 HWY_EXPORT(softmax_row);
 HWY_EXPORT(layernorm_rows);
@@ -232,6 +299,17 @@ void add_to_range(const float* x, i64 begin, i64 end, float* y) {
 void scale_range(const float* x, float s, i64 begin, i64 end, float* y) {
   HWY_DYNAMIC_DISPATCH(scale_range)(x, s, begin, end, y);
 }
+void rope_angles(float position,
+                 const float* inv_freq,
+                 i64 n,
+                 float cos_factor,
+                 float sin_factor,
+                 float* cos,
+                 float* sin) {
+  HWY_DYNAMIC_DISPATCH(rope_angles)(position, inv_freq, n, cos_factor, sin_factor, cos, sin);
+}
+i64 argmax_row(const float* x, i64 V) { return HWY_DYNAMIC_DISPATCH(argmax_row)(x, V); }
+void shift_row(const float* x, i64 V, float s, float* y) { HWY_DYNAMIC_DISPATCH(shift_row)(x, V, s, y); }
 void rope_row(float* x, i64 heads, i64 E, i64 half, const float* cos, const float* sin) {
   HWY_DYNAMIC_DISPATCH(rope_row)(x, heads, E, half, cos, sin);
 }

@@ -1,6 +1,6 @@
 #include "ops/rope.h"
 
-#include <cmath>
+#include <algorithm>
 #include <vector>
 
 #include "base/threads.h"
@@ -17,16 +17,16 @@ void rotate(Tensor& x, const Tensor& pos, const Tensor& inv_freq, float scaling,
   if (E <= 0 || width % E || 2 * half > E)
     throw bug("rope: rows of {}, heads of {}, {} frequencies", width, E, half);
   const i64 row = width, frequencies = half;
+  // Frequencies are padded, so that the angles' kernel needs no special end.
+  std::vector<float> padded(static_cast<std::size_t>((half / cpu::kRopePadding + 1) * cpu::kRopePadding),
+                            0.0f);
+  std::copy_n(inv_freq.f32(), half, padded.begin());
   parallel_rows(N, 16, [&](i64 begin, i64 end) {
-    std::vector<float> cos(static_cast<std::size_t>(frequencies)), sin(cos.size());
+    std::vector<float> cos(padded.size()), sin(padded.size());
     for (i64 n = begin; n < end; ++n) {
       const float position = static_cast<float>(pos.data<i32>()[n]);
-      for (i64 i = 0; i < frequencies; ++i) {
-        // The angle is rounded to f32 as in the reference; its sine and cosine are taken in double.
-        const double angle = static_cast<double>(position * inv_freq.f32()[i]);
-        cos[static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle)) * scaling;
-        sin[static_cast<std::size_t>(i)] = static_cast<float>(std::sin(angle)) * scaling * direction;
-      }
+      cpu::rope_angles(
+          position, padded.data(), frequencies, scaling, scaling * direction, cos.data(), sin.data());
       cpu::rope_row(x.f32() + n * row, row / E, E, frequencies, cos.data(), sin.data());
     }
   });
