@@ -1,0 +1,192 @@
+// A job changes the block weights and nothing else, keeps each one as soon as it is done, and its artefact
+// loads.
+#include "stages/job.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/signals.h"
+#include "model/load.h"
+#include "stages/stage.h"
+
+namespace pare {
+namespace {
+namespace fs = std::filesystem;
+
+const fs::path kModel = fs::path(PARE_TEST_DATA) / "models/llama-gqa-bf16-sharded";
+
+class JobTest : public ::testing::Test {
+ protected:
+  JobTest() : root_(temporary_beside(fs::temp_directory_path() / "job")) {
+    fs::create_directories(root_ / "work");
+    fs::create_directories(root_ / "out");
+  }
+  ~JobTest() override {
+    clear_stop();
+    fs::remove_all(root_);
+  }
+  Job job(const fs::path& source = kModel) {
+    return Job({"test", source, root_ / "work", root_ / "out", 0, "exact", {}});
+  }
+  fs::path run(const std::string& stage, const json& options, const fs::path& source = kModel) {
+    Job j = job(source);
+    const StageInfo& info = find_stage(stage);
+    info.run(info.canonical(options, "test"), j);
+    j.finish();
+    return root_ / "out";
+  }
+  fs::path root_;
+};
+
+/// Root mean square of the difference over that of the original, over all block weights.
+double relative_error(const fs::path& original, const fs::path& changed) {
+  const Model a = load_model(original), b = load_model(changed);
+  double error = 0, power = 0;
+  const auto add = [&](const Weight& x, const Weight& y) {
+    const Tensor p = x.decode_all(), q = y.decode_all();
+    for (i64 i = 0; i < p.count(); ++i) {
+      error += std::pow(p.f32()[i] - q.f32()[i], 2);
+      power += std::pow(p.f32()[i], 2);
+    }
+  };
+  for (std::size_t l = 0; l < a.params.layers.size(); ++l) {
+    add(a.params.layers[l].wq, b.params.layers[l].wq);
+    add(a.params.layers[l].w_down, b.params.layers[l].w_down);
+  }
+  return std::sqrt(error / power);
+}
+
+TEST_F(JobTest, LinearsAreTheMatricesOfTheBlocks) {
+  const Job j = job();
+  const auto names = j.linears();
+  EXPECT_EQ(static_cast<i64>(names.size()), 7 * j.config().L);
+  for (const std::string& name : names) {
+    EXPECT_TRUE(name.starts_with("model.layers.") && name.ends_with("_proj.weight")) << name;
+    EXPECT_EQ(name.find("norm"), std::string::npos) << name;
+  }
+}
+
+TEST_F(JobTest, WhatNoStageTouchesIsCopiedByteForByte) {
+  const fs::path out = run("quantize.nf4", {});
+  const TensorFiles before = TensorFiles::open(kModel), after = TensorFiles::open(out);
+  i64 copied = 0;
+  for (const std::string& name : before.names()) {
+    if (!after.has(name)) continue;
+    const Tensor a = before.bytes(name), b = after.bytes(name);
+    ASSERT_EQ(a.count(), b.count()) << name;
+    EXPECT_EQ(std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.count())), 0) << name;
+    EXPECT_EQ(before.info(name).dtype, after.info(name).dtype);
+    ++copied;
+  }
+  EXPECT_GT(copied, 0);
+  EXPECT_TRUE(fs::exists(out / "generation_config.json"));
+  EXPECT_FALSE(fs::exists(out / "model.safetensors.index.json"));
+}
+
+TEST_F(JobTest, EveryQuantisationLoadsAndStaysNearTheSource) {
+  struct Case {
+    const char* stage;
+    json options;
+    double low, high;
+  };
+  for (const Case& c :
+       {Case{"quantize.rtn", {{"bits", 8}}, 1e-4, 0.01},
+        Case{"quantize.rtn", {{"bits", 4}}, 0.02, 0.15},
+        Case{"quantize.rtn", {{"bits", 2}, {"group", "row"}}, 0.2, 1.0},
+        Case{"quantize.rtn", {{"bits", 4}, {"symmetric", false}}, 0.02, 0.15},
+        Case{"quantize.nf4", json::object(), 0.02, 0.15},
+        Case{"quantize.nf4", {{"double_quant", true}}, 0.02, 0.15},
+        Case{"quantize.fp4", json::object(), 0.02, 0.2},
+        Case{"quantize.int8", json::object(), 1e-4, 0.02},
+        Case{"prune.magnitude", {{"sparsity", 0.0}}, -1, 1e-12},
+        Case{"prune.magnitude", {{"sparsity", 0.5}}, 0.05, 0.6},
+        Case{"prune.magnitude", {{"sparsity", 0.5}, {"scope", "global"}, {"store", "dense"}}, 0.05, 0.6},
+        Case{"prune.magnitude", {{"pattern", "2:4"}}, 0.1, 0.7},
+        Case{"prune.magnitude", {{"sparsity", 1.0}}, 1.0, 1.0}}) {
+    fs::remove_all(root_ / "work");
+    fs::remove_all(root_ / "out");
+    fs::create_directories(root_ / "work");
+    fs::create_directories(root_ / "out");
+    const double error = relative_error(kModel, run(c.stage, c.options));
+    EXPECT_GE(error, c.low) << c.stage << c.options.dump();
+    EXPECT_LE(error, c.high) << c.stage << c.options.dump();
+  }
+}
+
+TEST_F(JobTest, AStopCostsNothingThatWasDoneAndTheResultHasTheSameBits) {
+  i64 changed = 0;
+  const auto change = [&](const std::string&, const Weight& w) {
+    if (++changed == 5) request_stop(15);
+    Tensor t = w.decode_all();
+    for (i64 i = 0; i < t.count(); ++i) t.f32()[i] *= 2;
+    return Weight(t);
+  };
+  {
+    Job j = job();
+    j.add_series("error", 1, 0.25);
+    EXPECT_THROW(j.each_linear(change), Error);
+  }
+  EXPECT_EQ(changed, 5);
+  clear_stop();
+  // A half-written entry is made again.
+  const std::string torn = job().linears()[0];
+  write_file_atomic(root_ / "work/tensors" / (torn + ".safetensors"), "torn");
+  Job j = job();
+  changed = 100;
+  j.each_linear(change);
+  j.finish();
+  EXPECT_EQ(changed - 100, static_cast<i64>(j.linears().size()) - 4);
+  ASSERT_EQ(j.series().size(), 1u);
+  EXPECT_EQ(j.series()[0].value, 0.25);
+  const Model a = load_model(kModel), b = load_model(root_ / "out");
+  const Tensor x = a.params.layers[0].wq.decode_all(), y = b.params.layers[0].wq.decode_all();
+  for (i64 i = 0; i < x.count(); ++i) ASSERT_EQ(y.f32()[i], 2 * x.f32()[i]);
+}
+
+TEST_F(JobTest, WhatIsPackedIsNotPackedAgain) {
+  const fs::path packed = root_ / "packed";
+  fs::rename(run("quantize.nf4", {}), packed);
+  fs::create_directories(root_ / "out");
+  fs::remove_all(root_ / "work");
+  fs::create_directories(root_ / "work");
+  try {
+    run("quantize.rtn", {}, packed);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::user);
+    EXPECT_NE(std::string(e.what()).find("is packed already (codebook4)"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(JobTest, PrunedDenseWeightsKeepTheirZerosWhenQuantised) {
+  const fs::path pruned = root_ / "pruned";
+  fs::rename(run("prune.magnitude", {{"pattern", "2:4"}, {"store", "dense"}}), pruned);
+  fs::create_directories(root_ / "out");
+  fs::remove_all(root_ / "work");
+  fs::create_directories(root_ / "work");
+  const Model m = load_model(run("quantize.rtn", {{"bits", 4}}, pruned));
+  const Tensor w = m.params.layers[0].w_up.decode_all();
+  i64 zeros = 0;
+  for (i64 i = 0; i < w.count(); ++i) zeros += w.f32()[i] == 0;
+  EXPECT_GE(zeros * 2, w.count());
+}
+
+TEST_F(JobTest, MissingSourceAndDataSayWhatToAdd) {
+  Job j({"train.x", {}, root_ / "work", root_ / "out", 0, "exact", {}});
+  EXPECT_THROW(j.config(), Error);
+  try {
+    j.data("calib");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "train.x: needs data, and the recipe names none; add `data: {calib: …}`");
+  }
+}
+
+}  // namespace
+}  // namespace pare
