@@ -46,6 +46,8 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
         row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
       }
     }
+    // A name that only goes on where the word ends is as near as one wrong letter.
+    if (word.size() >= 3 && name.starts_with(word)) row[name.size()] = 1;
     if (row[name.size()] < best_distance) {
       best_distance = row[name.size()];
       best = name;
