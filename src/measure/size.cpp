@@ -1,4 +1,9 @@
 // Measure `size`: bytes of an artefact's files and of the model's parameters as they lie in memory.
+#include "measure/size.h"
+
+#include <set>
+
+#include "io/safetensors.h"
 #include "measure/measure.h"
 #include "model/load.h"
 
@@ -8,11 +13,6 @@ namespace fs = std::filesystem;
 namespace {
 
 MeasureResult measure_size(const MeasureInput& input) {
-  i64 disk = 0;
-  // The program's own note about the artefact is no part of the model.
-  for (const auto& entry : fs::directory_iterator(input.model))
-    if (entry.is_regular_file() && entry.path().filename() != "pare.json")
-      disk += static_cast<i64>(entry.file_size());
   MeasureResult r;
   const auto add = [&](const char* name, i64 bytes) {
     MetricValue m;
@@ -21,7 +21,7 @@ MeasureResult measure_size(const MeasureInput& input) {
     m.unit = "bytes";
     r.metrics.push_back(m);
   };
-  add("size.disk_bytes", disk);
+  add("size.disk_bytes", model_disk_bytes(input.model));
   add("size.weight_bytes", param_bytes(load_model(input.model)));
   return r;
 }
@@ -30,4 +30,20 @@ const bool added =
     add_measure({"size", 1, "bytes on disk and of the parameters in memory", false, true, measure_size});
 
 }  // namespace
+
+i64 model_disk_bytes(const fs::path& dir) {
+  static const std::set<std::string> weights = {
+      ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz"};
+  std::set<std::string> used;
+  const TensorFiles files = TensorFiles::open(dir);
+  for (const SafeTensors& file : files.files()) used.insert(file.file().filename().string());
+  i64 bytes = 0;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    const bool copy = weights.contains(entry.path().extension().string()) && !used.contains(name);
+    if (entry.is_regular_file() && name != "pare.json" && !copy) bytes += static_cast<i64>(entry.file_size());
+  }
+  return bytes;
+}
+
 }  // namespace pare

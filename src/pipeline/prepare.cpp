@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/isa.h"
 #include "measure/measure.h"
+#include "measure/size.h"
 #include "store/resolve.h"
 #include "text/problem_source.h"
 
@@ -75,10 +76,7 @@ Chain chain_of(const Prepared& p, const VariantUse& variant) {
 }  // namespace
 
 ModelShape model_shape(const fs::path& dir) {
-  ModelShape shape{read_config(dir), 0, "dense"};
-  for (const auto& entry : fs::directory_iterator(dir))
-    if (entry.is_regular_file() && entry.path().filename() != "pare.json")
-      shape.disk_bytes += static_cast<i64>(entry.file_size());
+  ModelShape shape{read_config(dir), model_disk_bytes(dir), "dense"};
   const json& raw = shape.config.raw;
   for (const char* key : {"dtype", "torch_dtype"})
     if (raw.contains(key) && raw[key].is_string()) shape.format = raw[key].get<std::string>();

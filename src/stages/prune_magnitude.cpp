@@ -1,6 +1,5 @@
 // Zero the weights of smallest magnitude. The plainest pruning, and the baseline for every other; no data
 // needed. Source: Han et al. 2015, arXiv:1506.02626.  Reads: model.  Writes: model.
-#include <algorithm>
 #include <map>
 
 #include "compress/masks.h"
@@ -54,8 +53,7 @@ double sparsity_of(const Options& o) {
 bool is_global(const Options& o) { return o.scope == "global" && o.pattern == "any"; }
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double parameters = static_cast<double>(std::max<i64>(1, m.config.parameters()));
-  const double bits = 8 * static_cast<double>(m.disk_bytes) / parameters;
+  const double bits = 8 * bytes_per_parameter(m);
   Cost cost = weight_pass_cost(m, o.store == "dense" ? bits : bits * (1 - sparsity_of(o)) + 1, 0.05);
   // All magnitudes at once, and as many masks.
   if (is_global(o)) cost.peak_bytes += linear_sizes(m.config).parameters * 9;

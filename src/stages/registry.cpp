@@ -52,11 +52,16 @@ LinearSizes linear_sizes(const Config& c) {
   return {c.L * (2 * q + 2 * kv + n_mlp * mlp), std::max({q, kv, mlp})};
 }
 
+double bytes_per_parameter(const ModelShape& shape) {
+  if (shape.format == "bfloat16" || shape.format == "float16") return 2;
+  if (shape.format == "float32") return 4;
+  const auto parameters = static_cast<double>(std::max<i64>(1, shape.config.parameters()));
+  return static_cast<double>(shape.disk_bytes) / parameters;
+}
+
 Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million) {
   const LinearSizes sizes = linear_sizes(shape.config);
-  const double before = shape.config.parameters() > 0 ? static_cast<double>(shape.disk_bytes) /
-                                                            static_cast<double>(shape.config.parameters())
-                                                      : 0;
+  const double before = bytes_per_parameter(shape);
   Cost cost;
   cost.s = static_cast<double>(sizes.parameters) * 1e-6 * s_per_million / std::max(1, threads()) +
            static_cast<double>(shape.disk_bytes) * 2e-9;

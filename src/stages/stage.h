@@ -29,7 +29,7 @@ struct Cost {
 struct ModelShape {
   Config config;
   i64 disk_bytes = 0;
-  std::string format;  // "bf16", "int4_g64", …
+  std::string format;  // "bfloat16", "int4_g64", …
 };
 
 struct StageInfo {
@@ -93,6 +93,8 @@ struct LinearSizes {
   i64 parameters = 0, largest = 0;
 };
 LinearSizes linear_sizes(const Config& config);
+/// Of a weight as the shape's format stores it; from the size on disk where the format does not tell.
+double bytes_per_parameter(const ModelShape& shape);
 /// The cost of a stage that reads each linear weight once at `s_per_million` seconds per million parameters
 /// on one thread and stores it with `bits` bits per parameter; everything else is copied.
 Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million);

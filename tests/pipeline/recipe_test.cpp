@@ -101,8 +101,8 @@ TEST(Recipe, MistakesHaveTheirLineAndTheNearestName) {
             "r.yaml: the variant baseline starts from a model, and the recipe names none; add `model: …`");
   EXPECT_EQ(message("model: m\n"),
             "r.yaml: no variants; add `variants: {baseline: [], nf4: [quantize.nf4]}` or `pipeline: […]`");
-  EXPECT_EQ(message(kRecipe + "limits: {memory: 3}\n"),
-            "r.yaml:14: limits has no key \"memory\"; did you mean \"memory_gb\"?");
+  EXPECT_EQ(message(kRecipe + "limits: {memory_g: 3}\n"),
+            "r.yaml:14: limits has no key \"memory_g\"; did you mean \"memory_gb\"?");
 }
 
 TEST(Recipe, MistakesInSetNameTheAssignment) {
