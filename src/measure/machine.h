@@ -4,8 +4,9 @@
 //   read       all threads read a buffer that no cache holds, on huge pages where the kernel gives them: the
 //              best of several access patterns and passes
 //   f32        fused multiply-adds on registers, on the running tier; a multiply and an add each where it has
-//   none bf16       vdpbf16ps on registers (AVX-512 BF16) int8       vpdpbusd on registers (AVX-512 VNNI),
-//   else vpmaddubsw + vpmaddwd + vpaddd
+//              none
+//   bf16       vdpbf16ps on registers (AVX-512 BF16)
+//   int8       vpdpbusd on registers (AVX-512 VNNI), else vpmaddubsw + vpmaddwd + vpaddd
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -53,6 +54,9 @@ struct MachineLimits {
 /// Measures for about `seconds` in all (at least one pass each), on threads() threads. Takes up to 1 GB of
 /// memory, never more than a quarter of what is available.
 MachineLimits measure_machine(double seconds);
+
+/// The f32 peak alone, measured for about `seconds`: probed again and again beside work, as ReadProbe is.
+double f32_gflop_per_s(double seconds);
 
 std::string cpu_name(const std::filesystem::path& root = "/");
 Caches cpu_caches(const std::filesystem::path& root = "/");

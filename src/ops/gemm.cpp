@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <vector>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/threads.h"
 #include "ops/gemm_cpu.h"
 
@@ -19,13 +19,10 @@ using cpu::GemmKernels;
 
 /// Scratch that belongs to one thread and grows to the largest product it has seen.
 float* scratch(std::size_t slot, std::size_t count) {
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  thread_local std::unique_ptr<float, Free> data[3];
+  thread_local AlignedFloats data[3];
   thread_local std::size_t size[3] = {0, 0, 0};
   if (size[slot] < count) {
-    void* fresh = std::aligned_alloc(64, (count * sizeof(float) + 127) / 64 * 64);
+    void* fresh = allocate_aligned(count * sizeof(float) + 64);
     if (!fresh) throw job_error("out of memory: {} bytes for a product's scratch", count * sizeof(float));
     data[slot].reset(static_cast<float*>(fresh));
     size[slot] = count;

@@ -13,7 +13,7 @@
 
 namespace pare {
 
-inline constexpr i64 kGemmDepth = 256;
+inline constexpr i64 kGemmDepth = 384;
 
 enum class Layout { plain, transposed };
 enum class Result { write, add };

@@ -110,7 +110,12 @@ HWY_INLINE void tile_rows(i64 width,
   const D d;
   V sum[Rows][kVectors];
 #pragma GCC unroll 16
-  for (i64 m = 0; m < Rows; ++m) sum[m][0] = sum[m][1] = hn::Zero(d);
+  for (i64 m = 0; m < Rows; ++m) {
+    sum[m][0] = sum[m][1] = hn::Zero(d);
+    // C is read and written only at the end: on its way meanwhile.
+    __builtin_prefetch(c + m * ldc, 1);
+    __builtin_prefetch(c + m * ldc + NR - 1, 1);
+  }
   for (i64 k = 0; k < depth; ++k) {
     const V b0 = hn::Load(d, panel + k * NR), b1 = hn::Load(d, panel + k * NR + kLanes);
 #pragma GCC unroll 16

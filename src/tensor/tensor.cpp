@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/memory.h"
 #include "base/threads.h"
 #include "tensor/half.h"
 
@@ -60,7 +61,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   t.dtype_ = dtype;
   // One vector of slack behind the last element: kernels may load (never store) a whole vector there.
   const std::size_t bytes = (static_cast<std::size_t>(t.bytes()) + 2 * kAlign - 1) / kAlign * kAlign;
-  void* data = std::aligned_alloc(kAlign, bytes);
+  void* data = allocate_aligned(bytes);
   if (!data) throw job_error("out of memory: {} bytes for a tensor of shape {}", bytes, shape.text());
   t.data_ = data;
   t.owner_ = std::shared_ptr<const void>(data, [](const void* p) { std::free(const_cast<void*>(p)); });
