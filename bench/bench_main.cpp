@@ -5,8 +5,10 @@
 
 #include "base/error.h"
 #include "base/isa.h"
+#include "base/threads.h"
 
 int main(int argc, char** argv) {
+  pare::limit_spinning(argv);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   try {

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/isa.h"
 #include "base/json.h"
 #include "base/signals.h"
+#include "base/threads.h"
 #include "cli/commands.h"
 
 namespace {
@@ -69,24 +71,43 @@ int dispatch(int argc, char** argv) {
     names.emplace_back(c.name);
   }
   const std::string near = pare::nearest_name(argv[1], names);
-  throw pare::user_error("no command \"{}\"{}; `pare --help` lists them",
+  throw pare::user_error("no command \"{}\"{}",
                          argv[1],
-                         near.empty() ? "" : "; did you mean \"" + near + "\"?");
+                         near.empty() ? "; `pare --help` lists them" : "; did you mean \"" + near + "\"?");
+}
+
+/// One line of bounded length, whatever names of files and values of recipes are in it.
+void print_error(std::string message) {
+  constexpr std::size_t kMost = 1000, kEnd = 200;
+  std::string line;
+  if (message.size() > kMost)
+    message = message.substr(0, kMost - kEnd) + " … " + message.substr(message.size() - kEnd);
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte == '\n'                  ? "\\n"
+            : byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte)
+                                          : std::string(1, c);
+  }
+  std::fprintf(stderr, "pare: %s\n", line.c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  pare::limit_spinning(argv);
   try {
     return dispatch(argc, argv);
   } catch (const pare::Error& e) {
-    std::fprintf(stderr, "pare: %s\n", e.what());
+    print_error(e.what());
     return e.exit_code();
+  } catch (const std::filesystem::filesystem_error& e) {
+    print_error(fmt::format("{}: {}", e.path1().string(), e.code().message()));
+    return 1;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "pare: out of memory; try fewer samples, a smaller batch, or a smaller model\n");
     return 1;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "pare: bug: %s\n", e.what());
+    print_error(fmt::format("bug: {}", e.what()));
     return 70;
   }
 }

@@ -2,9 +2,11 @@
 
 #include <omp.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 
@@ -50,6 +52,12 @@ void set_threads(int n) {
 int threads() {
   if (thread_count == 0) thread_count = available_cores();
   return thread_count;
+}
+
+void limit_spinning(char** argv) {
+  constexpr const char* kSpins = "10000";  // some 20 us: longer than the gap between two loops of a layer
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  if (::setenv("GOMP_SPINCOUNT", kSpins, 0) == 0) ::execv("/proc/self/exe", argv);
 }
 
 void parallel_rows(i64 n, i64 grain, const std::function<void(i64, i64)>& body) {

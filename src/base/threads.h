@@ -10,6 +10,13 @@ namespace pare {
 void set_threads(int n);
 int threads();
 
+/// To be called first in main(). GCC's OpenMP lets a thread that waits spin for milliseconds: when another
+/// program has a core, the spinning thread keeps the last one from the thread it waits for, and everything
+/// becomes 30 times slower. The limit is read from the environment when the program is loaded, so the program
+/// is started once again with it. Does nothing when the user has chosen (OMP_WAIT_POLICY, GOMP_SPINCOUNT), or
+/// when starting again fails.
+void limit_spinning(char** argv);
+
 /// Calls body(begin, end) for consecutive pieces of [0, n), each at least `grain` long (but the last), on all
 /// threads. The pieces never change a result: every body computes its elements alone. The first exception of
 /// a body is thrown again in the caller.
