@@ -20,9 +20,20 @@ Keys rope_keys(const Keys& keys) {
   return {json::object(), keys.where()};
 }
 
+double factor_of(const Keys& rope) {
+  const double factor = rope.number("factor");
+  if (!(factor > 0)) throw user_error("{}: factor is {}, expected above 0", rope.where(), factor);
+  return factor;
+}
+
 void scale_llama3(const Keys& rope, double original, std::vector<double>& inv_freq) {
-  const double factor = rope.number("factor"), low = rope.number("low_freq_factor"),
+  const double factor = factor_of(rope), low = rope.number("low_freq_factor"),
                high = rope.number("high_freq_factor");
+  if (!(low > 0 && high > low))
+    throw user_error("{}: low_freq_factor is {} and high_freq_factor {}, expected 0 < low < high",
+                     rope.where(),
+                     low,
+                     high);
   for (double& f : inv_freq) {
     const double wavelength = 2 * std::numbers::pi / f;
     if (wavelength < original / high) continue;
@@ -37,7 +48,7 @@ void scale_llama3(const Keys& rope, double original, std::vector<double>& inv_fr
 
 void scale_yarn(
     const Keys& rope, double original, double theta, i64 R, std::vector<double>& inv_freq, float& scaling) {
-  const double factor = rope.number("factor"), d = static_cast<double>(R);
+  const double factor = factor_of(rope), d = static_cast<double>(R);
   const auto dim = [&](double rotations) {
     return d * std::log(original / (rotations * 2 * std::numbers::pi)) / (2 * std::log(theta));
   };
@@ -84,7 +95,8 @@ void read_rope(const Keys& keys, double default_partial, Config& c) {
       keys.number("original_max_position_embeddings",
                   rope.number("original_max_position_embeddings", static_cast<double>(c.max_positions)));
   if (c.rope.type == "linear") {
-    for (double& f : inv_freq) f /= rope.number("factor");
+    const double factor = factor_of(rope);
+    for (double& f : inv_freq) f /= factor;
   } else if (c.rope.type == "llama3") {
     scale_llama3(rope, original, inv_freq);
   } else if (c.rope.type == "yarn") {
