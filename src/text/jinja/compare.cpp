@@ -83,7 +83,7 @@ bool Runtime::equal(const Value& a, const Value& b) {
 bool Runtime::less(const Value& a, const Value& b, const char* sign) {
   step();
   for (const Value* v : {&a, &b})
-    if (v->is_undefined()) fail(ErrorKind::undefined, v->undefined_message());
+    if (v->is_undefined()) fail_undefined(*v);
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == -1;
   // The order of UTF-8 bytes is the order of code points.
   if (a.is_string() && b.is_string()) return a.text() < b.text();

@@ -26,7 +26,7 @@ Value whole(Runtime& rt, double d) {
 Value int_filter(Runtime& rt, const Value& v, const Args& args) {
   auto a = rt.bind(args, "int", {"default", "base"}, 0);
   const Value otherwise = a[0].is_missing() ? Value(0) : a[0];
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   if (v.is_integer()) return v.integer();
   if (v.is(Kind::real)) return std::isnan(v.real()) ? otherwise : whole(rt, v.real());
   if (!v.is_string()) return otherwise;
@@ -43,7 +43,7 @@ Value int_filter(Runtime& rt, const Value& v, const Args& args) {
 
 Value float_filter(Runtime& rt, const Value& v, const Args& args) {
   const Value given = rt.bind(args, "float", {"default"}, 0)[0];
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   if (v.is_number()) return v.real();
   if (v.is_string())
     if (auto d = parse_real(v.text())) return *d;
@@ -66,7 +66,7 @@ Value round_filter(Runtime& rt, const Value& v, const Args& args) {
   const std::string method = a[1].is_missing() ? "common" : rt.str(a[1]);
   if (method != "common" && method != "ceil" && method != "floor")
     rt.fail(ErrorKind::value, "method must be common, ceil or floor");
-  if (v.is_undefined() && method != "common") rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined() && method != "common") rt.fail_undefined(v);
   if (!v.is_number()) rt.fail(ErrorKind::type, "type {} doesn't define __round__ method", v.type_name());
   if (method == "common" && !a[0].is_missing() && a[0].is_none()) {
     if (v.is_integer()) return v.integer();

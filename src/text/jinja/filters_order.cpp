@@ -60,7 +60,7 @@ Value dictsort(Runtime& rt, const Value& v, const Args& args) {
   const std::string by = a[1].is_missing() ? "key" : rt.str(a[1]);
   if (by != "key" && by != "value")
     rt.fail(ErrorKind::value, "You can only sort by either \"key\" or \"value\"");
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   if (!v.is(Kind::dict)) rt.fail(ErrorKind::type, "'{}' object has no attribute 'items'", v.type_name());
   std::vector<Keyed> all;
   for (const auto& [key, value] : v.dict().items) {

@@ -72,7 +72,7 @@ Value items(Runtime& rt, const Value& v, const Args& args) {
 Value attr(Runtime& rt, const Value& v, const Args& args) {
   const Value name = rt.bind(args, "attr", {"name"}, 1)[0];
   const std::string& text = rt.text(name, "attr");
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   Value member = find_member(rt, v, text);
   if (!member.is_missing()) return member;
   return Value::undefined(fmt::format("'{} object' has no attribute {}", v.type_name(), text_repr(text)));

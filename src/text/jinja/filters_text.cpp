@@ -205,6 +205,7 @@ Value xmlattr(Runtime& rt, const Value& v, const Args& args) {
 
 Value filesizeformat(Runtime& rt, const Value& v, const Args& args) {
   const Value binary = rt.bind(args, "filesizeformat", {"binary"}, 0)[0];
+  if (v.is_undefined()) rt.fail_undefined(v);
   const bool is_binary = !binary.is_missing() && binary.truthy();
   const auto parsed =
       v.is_string() ? parse_real(v.text()) : std::optional<double>(v.is_number() ? v.real() : NAN);

@@ -25,7 +25,7 @@ class Braces {
         at += 2;
         continue;
       }
-      if (c == '}') rt_.fail(ErrorKind::value, "Single '}}' encountered in format string");
+      if (c == '}') rt_.fail(ErrorKind::value, "Single '}' encountered in format string");
       const std::size_t end = closing(format, at);
       out += field(format.substr(at + 1, end - at - 1), depth);
       rt_.made(out.size() / 64);
@@ -41,8 +41,8 @@ class Braces {
       if (format[i] == '{') ++open;
       if (format[i] == '}' && --open == 0) return i;
     }
-    if (at + 1 == format.size()) rt_.fail(ErrorKind::value, "Single '{{' encountered in format string");
-    rt_.fail(ErrorKind::value, "expected '}}' before end of string");
+    if (at + 1 == format.size()) rt_.fail(ErrorKind::value, "Single '{' encountered in format string");
+    rt_.fail(ErrorKind::value, "expected '}' before end of string");
   }
 
   std::string field(std::string_view text, int depth) {

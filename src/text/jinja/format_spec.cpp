@@ -23,9 +23,10 @@ Spec parse_spec(Runtime& rt, const std::string& text) {
   auto is_align = [](char c) { return c == '<' || c == '>' || c == '=' || c == '^'; };
   auto peek = [&](std::size_t i) { return i < text.size() ? text[i] : '\0'; };
   std::size_t after_fill = 0;
+  bool has_fill = false;
   if (!text.empty()) next_code_point(text, after_fill);
   if (is_align(peek(after_fill)) && !text.empty()) {
-    s.fill = text.substr(0, after_fill);
+    s.fill = text.substr(0, after_fill), has_fill = true;
     s.align = text[after_fill];
     at = after_fill + 1;
   } else if (is_align(peek(0))) {
@@ -35,7 +36,8 @@ Spec parse_spec(Runtime& rt, const std::string& text) {
   if (peek(at) == 'z') s.no_negative_zero = true, ++at;
   if (peek(at) == '#') s.alternate = true, ++at;
   if (peek(at) == '0') {
-    if (!s.align) s.fill = "0", s.align = '=';
+    if (!has_fill) s.fill = "0";
+    if (!s.align) s.align = '=';
     ++at;
   }
   auto number = [&]() -> i64 {

@@ -60,7 +60,7 @@ Value subscript(Runtime& rt, const Value& v, const Value& key) {
 }  // namespace
 
 Value Runtime::attribute(const Value& v, std::string_view name) {
-  if (v.is_undefined()) fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) fail_undefined(v);
   Value member = find_member(*this, v, name);
   if (!member.is_missing()) return member;
   if (v.is(Kind::dict))
@@ -69,7 +69,7 @@ Value Runtime::attribute(const Value& v, std::string_view name) {
 }
 
 Value Runtime::item(const Value& v, const Value& key) {
-  if (v.is_undefined()) fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) fail_undefined(v);
   Value found = subscript(*this, v, key);
   if (!found.is_missing()) return found;
   if (!key.is_string()) return Value::undefined(fmt::format("{} has no element {}", described(v), repr(key)));
@@ -78,12 +78,14 @@ Value Runtime::item(const Value& v, const Value& key) {
 }
 
 Value Runtime::slice(const Value& v, const Value& begin, const Value& end, const Value& by) {
-  if (v.is_undefined()) fail(ErrorKind::undefined, v.undefined_message());
-  const bool sliceable = v.is_string() || v.is_sequence() || v.is(Kind::range);
-  if (!sliceable) return Value::undefined(fmt::format("{} has no element slice(...)", described(v)));
+  if (v.is_undefined()) fail_undefined(v);
+  // Slices do not pass through the environment's lookup: what cannot be sliced is an error, not undefined.
+  if (v.is(Kind::dict)) fail(ErrorKind::type, "unhashable type: 'slice'");
+  if (!v.is_string() && !v.is_sequence() && !v.is(Kind::range))
+    fail(ErrorKind::type, "'{}' object is not subscriptable", v.type_name());
   for (const Value* part : {&begin, &end, &by})
     if (!part->is_none() && !part->is_integer())
-      return Value::undefined(fmt::format("{} has no element slice(...)", described(v)));
+      fail(ErrorKind::type, "slice indices must be integers or None or have an __index__ method");
   if (by.is_integer() && by.integer() == 0) fail(ErrorKind::value, "slice step cannot be zero");
 
   const i64 size = length(v);

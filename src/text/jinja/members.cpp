@@ -88,6 +88,16 @@ constexpr std::string_view kChangesDict[] = {"clear", "pop", "popitem", "setdefa
 constexpr std::string_view kChangesList[] = {
     "append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"};
 
+// Attributes of every Python object, which the sandbox hides.
+constexpr std::string_view kHidden[] = {
+    "__class__",   "__delattr__", "__dir__",           "__doc__",         "__eq__",
+    "__format__",  "__ge__",      "__getattribute__",  "__getstate__",    "__gt__",
+    "__hash__",    "__init__",    "__init_subclass__", "__le__",          "__lt__",
+    "__ne__",      "__new__",     "__reduce__",        "__reduce_ex__",   "__repr__",
+    "__setattr__", "__sizeof__",  "__str__",           "__subclasshook__"};
+constexpr std::string_view kHiddenOfContainers[] = {
+    "__add__", "__contains__", "__getitem__", "__iter__", "__len__", "__mul__"};
+
 template <std::size_t N>
 bool among(const std::string_view (&names)[N], std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
@@ -95,7 +105,7 @@ bool among(const std::string_view (&names)[N], std::string_view name) {
 
 Value unsafe(const Value& v, std::string_view name) {
   return Value::undefined(
-      fmt::format("access to attribute {} of '{}' object is unsafe.", text_repr(name), v.type_name()));
+      fmt::format("access to attribute {} of '{}' object is unsafe.", text_repr(name), v.type_name()), true);
 }
 
 Value range_part(const Value& v, std::string_view name) {
@@ -119,6 +129,10 @@ Value find_member(Runtime& rt, const Value& v, std::string_view name) {
     if (!native) return Value::missing();
     return {Kind::function, std::make_shared<Function>(std::string(name), native, v)};
   };
+  if (name.size() > 4 && name.substr(0, 2) == "__" && !v.is(Kind::space)) {
+    const bool is_container = v.is_string() || v.is_sequence() || v.is(Kind::dict);
+    if (among(kHidden, name) || (is_container && among(kHiddenOfContainers, name))) return unsafe(v, name);
+  }
   switch (v.kind()) {
     case Kind::string: {
       Native native = find_string_method(name);

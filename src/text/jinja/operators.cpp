@@ -196,7 +196,7 @@ const char* operator_sign(Operator op) {
 Value arithmetic(Runtime& rt, Operator op, const Value& a, const Value& b) {
   if (op == Operator::modulo && a.is_string()) return format_percent(rt, a.text(), b);
   for (const Value* v : {&a, &b})
-    if (v->is_undefined()) rt.fail(ErrorKind::undefined, v->undefined_message());
+    if (v->is_undefined()) rt.fail_undefined(*v);
   if (a.is_integer() && b.is_integer()) return of_integers(rt, op, a.integer(), b.integer());
   if (a.is_number() && b.is_number()) return of_reals(rt, op, a.real(), b.real());
   auto repeats = [](const Value& x, const Value& n) {
@@ -238,14 +238,14 @@ bool compare(Runtime& rt, Operator op, const Value& a, const Value& b) {
 }
 
 Value negated(Runtime& rt, const Value& v) {
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   if (v.is_integer()) return of_integers(rt, Operator::subtract, 0, v.integer());
   if (v.is(Kind::real)) return -v.real();
   rt.fail(ErrorKind::type, "bad operand type for unary -: '{}'", v.type_name());
 }
 
 Value positive(Runtime& rt, const Value& v) {
-  if (v.is_undefined()) rt.fail(ErrorKind::undefined, v.undefined_message());
+  if (v.is_undefined()) rt.fail_undefined(v);
   if (v.is_integer()) return v.integer();
   if (v.is(Kind::real)) return v;
   rt.fail(ErrorKind::type, "bad operand type for unary +: '{}'", v.type_name());

@@ -34,6 +34,7 @@ class Parser {
   void expect(Token type);
   std::string identifier();
   [[noreturn]] void fail(const std::string& message, int line = 0) const;
+  std::string looking_for() const;
   ExprPtr make(Ex kind, int line, std::vector<ExprPtr> kids = {});
   ExprPtr checked(ExprPtr e) const;
   template <class... P>
@@ -93,6 +94,7 @@ class Parser {
   std::size_t at_ = 0;
   int depth_ = 0;
   std::vector<std::string> open_tags_;
+  std::vector<std::vector<std::string_view>> end_tags_;  // what the bodies being read end with
 };
 
 class Parser::Nested {

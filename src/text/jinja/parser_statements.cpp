@@ -17,20 +17,28 @@ Block parse(std::string_view source, const Limits& limits) { return Parser(sourc
 
 Block Parser::run() { return subparse({}); }
 
+std::string Parser::looking_for() const {
+  std::string wanted;
+  if (!end_tags_.empty())
+    for (std::string_view end : end_tags_.back())
+      wanted += fmt::format("{}'{}'", wanted.empty() ? "" : " or ", end);
+  std::string out;
+  if (!wanted.empty()) out = fmt::format(" Jinja was looking for the following tags: {}.", wanted);
+  if (!open_tags_.empty())
+    out += fmt::format(" The innermost block that needs to be closed is '{}'.", open_tags_.back());
+  return out;
+}
+
 // The body of a statement up to one of `ends`, which is left standing unless `drop`.
 Block Parser::until(std::initializer_list<std::string_view> ends, bool drop) {
   skip_sign(":");
   expect(Token::block_end);
+  end_tags_.emplace_back(ends);
   Block body = subparse(ends);
   if (now().type == Token::end) {
-    std::string wanted;
-    for (std::string_view end : ends) wanted += fmt::format("{}'{}'", wanted.empty() ? "" : " or ", end);
-    fail(fmt::format(
-        "Unexpected end of template. Jinja was looking for the following tags: {}. The innermost block "
-        "that needs to be closed is '{}'.",
-        wanted,
-        open_tags_.empty() ? "" : open_tags_.back()));
+    fail("Unexpected end of template." + looking_for());
   }
+  end_tags_.pop_back();
   if (drop) take();
   return body;
 }
@@ -98,7 +106,8 @@ StmtPtr Parser::statement() {
              tag == "extends") {
     s = parse_unsupported();
   } else {
-    fail(fmt::format("Encountered unknown tag {}.", text_repr(tag)), line);
+    open_tags_.pop_back();
+    fail(fmt::format("Encountered unknown tag {}.{}", text_repr(tag), looking_for()), line);
   }
   open_tags_.pop_back();
   return s;

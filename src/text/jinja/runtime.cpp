@@ -228,7 +228,7 @@ Value Runtime::call(const Value& callee, const Args& args) {
     case Kind::object:
       return callee.as<Special>().call(*this, args);
     case Kind::undefined:
-      fail(ErrorKind::undefined, callee.undefined_message());
+      fail_undefined(callee);
     default:
       fail(ErrorKind::type, "'{}' object is not callable", callee.type_name());
   }
@@ -288,7 +288,7 @@ std::vector<Value> Runtime::bind(const Args& args,
 
 i64 Runtime::index(const Value& v) {
   if (!v.is_integer()) {
-    if (v.is_undefined()) fail(ErrorKind::undefined, v.undefined_message());
+    if (v.is_undefined()) fail_undefined(v);
     fail(ErrorKind::type, "'{}' object cannot be interpreted as an integer", v.type_name());
   }
   const Integer i = v.integer();

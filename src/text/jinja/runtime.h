@@ -39,6 +39,10 @@ class Runtime {
   [[noreturn]] void fail(ErrorKind kind, fmt::format_string<A...> format, A&&... args) const {
     fail(kind, std::string(fmt::format(format, std::forward<A>(args)...)));
   }
+  /// The error of using an undefined value.
+  [[noreturn]] void fail_undefined(const Value& v) const {
+    fail(v.is_unsafe() ? ErrorKind::security : ErrorKind::undefined, v.undefined_message());
+  }
   /// Counts work: an expression, an element looked at.
   void step(i64 n = 1) {
     if ((steps_ += n) > limits_.steps) too_many_steps();

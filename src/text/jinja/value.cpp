@@ -7,8 +7,8 @@
 
 namespace pare::jinja {
 
-Value Value::undefined(std::string message) {
-  return {Kind::undefined, std::make_shared<Text>(std::move(message))};
+Value Value::undefined(std::string message, bool is_unsafe) {
+  return {Kind::undefined, std::make_shared<Text>(std::move(message), is_unsafe)};
 }
 
 Value Value::from_json(const json& j, int max_depth) {
@@ -120,7 +120,7 @@ std::string Value::type_name() const {
     case Kind::iterator:
       return as<Iterator>().name;
     case Kind::space:
-      return "Namespace";
+      return "TemplateNamespace";
     case Kind::function:
       return as<Function>().self.is_missing() ? "function" : "builtin_function_or_method";
     case Kind::macro:

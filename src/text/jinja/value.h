@@ -55,7 +55,7 @@ struct Object {
 struct Text : Object {
   explicit Text(std::string b, bool safe = false) : bytes(std::move(b)), markup(safe) {}
   const std::string bytes;
-  const bool markup;  // markupsafe.Markup, which escapes what is added to it
+  const bool markup;  // markupsafe.Markup, which escapes what is added to it; of undefined: unsafe
 };
 
 class Value {
@@ -72,7 +72,8 @@ class Value {
   Value(const char* s) : Value(std::string(s)) {}
   Value(Kind kind, std::shared_ptr<Object> object) : kind_(kind), integer_(0), object_(std::move(object)) {}
   static Value missing() { return Value(Kind::missing); }
-  static Value undefined(std::string message);
+  /// `is_unsafe`: what the sandbox hides, so that using it is a security error.
+  static Value undefined(std::string message, bool is_unsafe = false);
   static Value markup(std::string s) { return {Kind::string, std::make_shared<Text>(std::move(s), true)}; }
   /// Objects become dicts in the same order. Throws a user error when `j` nests deeper than `max_depth`.
   static Value from_json(const json& j, int max_depth = 128);
@@ -94,6 +95,7 @@ class Value {
   double real() const { return kind_ == Kind::real ? real_ : static_cast<double>(integer_); }
   const std::string& text() const { return static_cast<const Text*>(object_.get())->bytes; }
   bool is_markup() const { return is_string() && static_cast<const Text*>(object_.get())->markup; }
+  bool is_unsafe() const { return static_cast<const Text*>(object_.get())->markup; }  // of undefined
   const std::string& undefined_message() const { return static_cast<const Text*>(object_.get())->bytes; }
   const std::vector<Value>& items() const;
   const struct Dict& dict() const;
