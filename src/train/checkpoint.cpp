@@ -87,6 +87,12 @@ TrainState load_checkpoint(const std::filesystem::path& path,
   } catch (const json::exception& e) {
     throw user_error("{}: broken checkpoint: {}", path.string(), e.what());
   }
+  if (state.step < 0 || adamw.steps != state.step || static_cast<i64>(state.points.size()) != state.step)
+    throw user_error("{}: broken checkpoint: {} recorded steps and {} steps of AdamW, expected {}",
+                     path.string(),
+                     state.points.size(),
+                     adamw.steps,
+                     state.step);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     restore(file, "w." + tensors[i].name, tensors[i].w);
     restore(file, "m." + tensors[i].name, adamw.m[i]);

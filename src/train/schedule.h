@@ -3,9 +3,12 @@
 // arXiv:2404.06395.
 //
 //   warm-up  step t < W:  peak · (t + 1) / W
-//   cosine   p = (t − (W − 1)) / (S − 1 − (W − 1)):  floor + (peak − floor) · ½(1 + cos πp)
-//   wsd      peak until the last `decay_share` of the S steps, then linear to the floor at the last step
+//   cosine   p = (t − P) / (S − 1 − P), P = max(W − 1, 0):  floor + (peak − floor) · ½(1 + cos πp)
+//   wsd      peak until the last D = ⌈decay_share · S⌉ steps, then linear: from the peak at step S − D to the
+//            floor at the last step
 //   constant peak
+//
+// A run of one step takes it at the peak.
 #pragma once
 #include <string>
 
@@ -22,7 +25,7 @@ struct Schedule {
   i64 steps = 1;  // in all
 };
 
-/// The learning rate of step t in [0, steps).
+/// The learning rate of step t in [0, steps). Throws a user error for a kind that is not known.
 double learning_rate(const Schedule& s, i64 t);
 
 }  // namespace pare

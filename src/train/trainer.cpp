@@ -98,6 +98,8 @@ TrainResult train(Model& model,
                   const std::filesystem::path& checkpoint,
                   const std::string& key,
                   const std::function<void(const TrainPoint&)>& on_point) {
+  for (std::size_t i = 0; i < examples.size(); ++i)
+    if (examples[i].ids.empty()) throw user_error("training example {} is empty", i);
   Params grads = zero_params(model.config);
   const auto tensors = trained_tensors(model.params, grads, model.config);
   AdamWState adamw = adamw_state(tensors);
@@ -118,7 +120,8 @@ TrainResult train(Model& model,
   progress.advance(state.step);
   const Stopwatch run_watch;
   const double elapsed_before = state.elapsed_s;
-  while (state.step < o.schedule.steps) {
+  const auto timed_out = [&] { return o.time_limit_s > 0 && state.elapsed_s >= o.time_limit_s; };
+  while (state.step < o.schedule.steps && !timed_out()) {
     const Stopwatch watch;
     const auto batches = cut(take(examples, order, o.batch_tokens), o.micro_tokens);
     TrainPoint point;
@@ -141,10 +144,13 @@ TrainResult train(Model& model,
     state.tokens += point.tokens;
     state.position = order.position();
     state.elapsed_s = elapsed_before + run_watch.elapsed_s();
-    const bool timed_out = o.time_limit_s > 0 && state.elapsed_s >= o.time_limit_s;
-    const bool last = state.step == o.schedule.steps || timed_out;
+    const bool last = state.step == o.schedule.steps || timed_out();
     if (!validation.empty() && (last || (o.validate_every > 0 && state.step % o.validate_every == 0)))
       point.validation_loss = validation_loss(model, validation, o.micro_tokens);
+    if (!std::isfinite(point.validation_loss))
+      throw job_error("training: validation loss {} after step {}; try a lower learning rate",
+                      point.validation_loss,
+                      point.step);
     state.points.push_back(point);
     on_point(point);
     progress.advance(1,
@@ -154,12 +160,9 @@ TrainResult train(Model& model,
     const bool stop = stop_requested();
     if (keeps && (last || stop || (o.checkpoint_every > 0 && state.step % o.checkpoint_every == 0)))
       save_checkpoint(checkpoint, key, tensors, adamw, state);
-    if (timed_out && state.step < o.schedule.steps) {
-      result.reproducible = false;
-      break;
-    }
     if (stop) check_stop();
   }
+  result.reproducible = state.step >= o.schedule.steps;
   result.steps = state.step;
   result.tokens = state.tokens;
   result.points = std::move(state.points);
