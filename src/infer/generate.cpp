@@ -26,6 +26,10 @@ void check_request(const Model& model, const GenerateRequest& r, i64 index) {
   if (T >= model.config.max_positions)
     throw user_error(
         "prompt {} has {} tokens; the model takes {} positions in all", index, T, model.config.max_positions);
+  for (const i32 id : r.prompt)
+    if (id < 0 || id >= model.config.V)
+      throw user_error(
+          "prompt {} has id {}, expected 0 to {} (the model's vocabulary)", index, id, model.config.V - 1);
   if (r.max_new_tokens < 1)
     throw user_error("max_new_tokens: found {}, expected 1 or more", r.max_new_tokens);
 }
@@ -70,12 +74,13 @@ class Generator {
       const i64 T = static_cast<i64>(r.prompt.size());
       if (rows > 0 && rows + T > o_.prefill_rows) return;
       rows += T;
-      active_.push_back(std::make_unique<Active>(Active{static_cast<i64>(next_),
-                                                        KvCache(model_.config),
-                                                        Rng(o_.sampler.seed, next_),
-                                                        r.prompt,
-                                                        {},
-                                                        false}));
+      active_.push_back(std::make_unique<Active>(
+          Active{static_cast<i64>(next_),
+                 KvCache(model_.config),
+                 Rng(o_.sampler.seed, r.stream < 0 ? next_ : static_cast<u64>(r.stream)),
+                 r.prompt,
+                 {},
+                 false}));
       active_.back()->done.prompt_tokens = T;
       ++next_;
     }

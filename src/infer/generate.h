@@ -19,10 +19,11 @@ const char* finish_name(Finish f);
 struct GenerateRequest {
   std::vector<i32> prompt;
   i64 max_new_tokens = 128;
+  i64 stream = -1;  // of the sampler's seed, so that part of a set draws as the whole does; −1: its index
 };
 
 struct GenerateOptions {
-  SamplerOptions sampler;                 // request i draws from stream i of the seed
+  SamplerOptions sampler;                 // each request draws from its own stream of the seed
   std::vector<i32> stop_ids;              // never part of the answer
   std::vector<std::string> stop_strings;  // the text is cut before the first of them; needs a tokenizer
   i64 batch = 16;                         // sequences at once

@@ -46,6 +46,8 @@ i32 sample(std::span<const float> logits, const SamplerOptions& o, Rng& rng) {
   std::vector<double> weight;
   double total = 0;
   const double top = logits[static_cast<std::size_t>(best)];
+  if (!std::isfinite(top))
+    throw job_error("largest logit is {}; the model's weights or activations are broken", top);
   for (const i32 id : order) {
     weight.push_back(std::exp((logits[static_cast<std::size_t>(id)] - top) / o.temperature));
     total += weight.back();

@@ -19,7 +19,7 @@ struct SamplerOptions {
 void check_sampler(const SamplerOptions& o);
 
 /// The lowest index of the largest logit when greedy, else a draw from rng. Throws a job error when a logit
-/// is NaN.
+/// is NaN, and in a draw when the largest is infinite.
 i32 sample(std::span<const float> logits, const SamplerOptions& o, Rng& rng);
 
 }  // namespace pare
