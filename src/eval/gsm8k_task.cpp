@@ -39,26 +39,30 @@ Gsm8kSample judge(
   return s;
 }
 
+/// The file beside the samples that says whose they are.
+std::filesystem::path key_file(std::filesystem::path samples) { return samples += ".key"; }
+
 /// Samples of an earlier, cut run of the same key. Anything unreadable ends the reading: the rest is made
 /// again.
 std::vector<Gsm8kSample> finished_samples(const std::filesystem::path& file,
                                           const std::string& key,
                                           const std::vector<Problem>& problems) {
   std::vector<Gsm8kSample> out;
-  std::ifstream in(file);
   std::string line;
-  if (!std::getline(in, line) || json::parse(line, nullptr, false).value("key", "") != key) return out;
-  while (std::getline(in, line)) {
-    const json j = json::parse(line, nullptr, false);
-    if (j.is_discarded() || !j.contains("index") || !j.contains("completion") || in.eof()) break;
-    const i64 index = j["index"].get<i64>();
-    if (index < 0 || index >= static_cast<i64>(problems.size())) break;
-    out.push_back(judge(index,
-                        j["completion"].get<std::string>(),
-                        j.value("truncated", false),
-                        j.value("new_tokens", i64{0}),
-                        problems[static_cast<std::size_t>(index)]));
-  }
+  std::ifstream of_key(key_file(file)), in(file);
+  if (!std::getline(of_key, line) || line != key) return out;
+  while (std::getline(in, line) && !in.eof()) try {
+      const json j = json::parse(line, nullptr, false);
+      const i64 index = j.at("index").get<i64>();
+      if (index < 0 || index >= static_cast<i64>(problems.size())) break;
+      out.push_back(judge(index,
+                          j.at("completion").get<std::string>(),
+                          j.at("truncated").get<bool>(),
+                          j.at("new_tokens").get<i64>(),
+                          problems[static_cast<std::size_t>(index)]));
+    } catch (const json::exception&) {
+      break;
+    }
   return out;
 }
 
@@ -70,9 +74,10 @@ class SampleFile {
              const std::vector<Gsm8kSample>& kept,
              const std::vector<Problem>& problems) {
     if (file.empty()) return;
-    std::string text = json({{"key", key}}).dump() + "\n";
+    std::string text;
     for (const Gsm8kSample& s : kept) text += line(s, problems);
-    write_file_atomic(file, text);
+    write_file_atomic(file, text);  // before its key: never another run's samples under this one's
+    write_file_atomic(key_file(file), key + "\n");
     out_.open(file, std::ios::app);
     path_ = file;
   }
@@ -128,7 +133,8 @@ Gsm8kResult run_gsm8k(const Model& model,
   for (std::size_t i = 0; i < problems.size(); ++i) {
     if (have[i]) continue;
     requests.push_back({tokenizer.encode(gsm8k_prompt(shots, problems[i].question), {.add_special = true}),
-                        o.max_new_tokens});
+                        o.max_new_tokens,
+                        static_cast<i64>(i)});
     index_of.push_back(static_cast<i64>(i));
   }
   GenerateOptions g;

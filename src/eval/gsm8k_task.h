@@ -41,8 +41,9 @@ struct Gsm8kResult {
 };
 
 /// Answers every problem. Each finished sample is appended to `samples_file` (JSON lines, synced now and
-/// then) and read back from it when a run was cut: answers are the same bits either way. The first line names
-/// `key`; a file of another key is started afresh. An empty path keeps nothing.
+/// then) and read back from it when a run was cut: answers are the same bits either way. The file beside it,
+/// `samples_file`.key, names `key`, which has no line breaks; a file of another key is started afresh. An
+/// empty path keeps nothing.
 Gsm8kResult run_gsm8k(const Model& model,
                       const Tokenizer& tokenizer,
                       const std::vector<Problem>& problems,

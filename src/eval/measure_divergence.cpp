@@ -12,17 +12,39 @@ namespace {
 // baseline's bits no more, is not a worse model but a broken one.
 constexpr double kBrokenTop1 = 0.5, kBrokenKl = 2.0;
 
-MeasureResult measure(const MeasureInput& in) {
+struct Options {
+  ScoreOptions score;
+  i64 limit;
+};
+
+Options options_of(const json& options) {
   const std::string name = "divergence";
-  check_measure_options(name, in.options, {"limit", "window", "stride"});
+  check_measure_options(name, options, {"limit", "window", "stride"});
+  Options o;
+  o.score.window = measure_integer(name, options, "window", 0);
+  o.score.stride = measure_integer(name, options, "stride", 0);
+  o.limit = measure_integer(name, options, "limit", 200);
+  return o;
+}
+
+void check(const json& options, const json&) { options_of(options); }
+
+MeasureCost estimate(const MeasureLoad& load) {
+  const Options o = options_of(load.options);
+  const i64 rows = std::min(o.score.batch_rows, load.config.max_positions * 2);
+  const i64 baseline_bytes = load.baseline_bytes > 0 ? load.baseline_bytes : load.model_bytes;
+  return {2 * forward_s(load, expected_tokens(load.data, o.limit)),
+          load.model_bytes + baseline_bytes + 2 * activation_bytes(load.config, o.score.batch_rows, rows)};
+}
+
+MeasureResult measure(const MeasureInput& in) {
+  Options o = options_of(in.options);
   const Model variant = load_model(in.model);
   const Model baseline = load_model(in.baseline.empty() ? in.model : in.baseline);
   const auto tokenizer = Tokenizer::load(in.model);
-  const ScoreOptions o{.window = measure_integer(name, in.options, "window", 0),
-                       .stride = measure_integer(name, in.options, "stride", 0)};
-  const auto sequences =
-      judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
-  const Divergence d = divergence(baseline, variant, sequences, o);
+  const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
+  o.score.first_scored = text.first_scored;
+  const Divergence d = divergence(baseline, variant, text.sequences, o.score);
 
   MetricValue kl;
   kl.name = "divergence.kl";
@@ -35,7 +57,8 @@ MeasureResult measure(const MeasureInput& in) {
   top1.name = "divergence.top1";
   top1.value = d.top1;
   top1.n = d.n_tokens;
-  MeasureResult r{{kl, top1}, false, "divergence: " + score_convention(o, variant.config.max_positions)};
+  MeasureResult r{
+      {kl, top1}, false, text.convention + "; " + score_convention(o.score, variant.config.max_positions)};
   if (!d.finite || !(d.kl_mean <= kBrokenKl) || d.top1 < kBrokenTop1) {
     r.broken = true;
     r.note = fmt::format("broken: KL {:.3g} nats (limit {}), top-1 agreement {:.1f}% (limit {:.0f}%){}",
@@ -50,9 +73,11 @@ MeasureResult measure(const MeasureInput& in) {
 
 const bool added =
     add_measure({.name = "divergence",
-                 .version = 1,
+                 .version = 2,
                  .summary = "KL from the baseline's predictions, top-1 agreement, broken or not",
                  .needs_baseline = true,
+                 .check = check,
+                 .estimate = estimate,
                  .run = measure});
 
 }  // namespace

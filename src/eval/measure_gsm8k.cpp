@@ -2,6 +2,7 @@
 #include "eval/gsm8k_task.h"
 #include "eval/measure_options.h"
 #include "eval/proportions.h"
+#include "eval/texts.h"
 #include "measure/measure.h"
 #include "model/load.h"
 #include "text/problem_source.h"
@@ -23,26 +24,61 @@ MetricValue share(const std::string& name, i64 k, std::vector<double> samples) {
   return m;
 }
 
-MeasureResult measure(const MeasureInput& in) {
+struct Options {
+  Gsm8kOptions task;
+  i64 limit;
+};
+
+Options options_of(const json& options, const json& decode) {
   const std::string name = "task.gsm8k";
-  check_measure_options(name, in.options, {"limit", "shots", "batch", "max_new_tokens"});
+  check_measure_options(name, options, {"limit", "shots", "batch", "max_new_tokens"});
   check_measure_options(
-      "decode", in.decode, {"temperature", "top_k", "top_p", "seed", "max_new_tokens", "stop"});
-  Gsm8kOptions o;
-  o.shots = measure_integer(name, in.options, "shots", 0);
-  o.batch = measure_integer(name, in.options, "batch", 32, 1);
-  o.max_new_tokens = measure_integer("decode", in.decode, "max_new_tokens", 256, 1);
-  o.max_new_tokens = measure_integer(name, in.options, "max_new_tokens", o.max_new_tokens, 1);
-  if (!in.decode.is_null()) {
-    o.sampler.temperature = in.decode.value("temperature", 0.0);
-    o.sampler.top_k = in.decode.value("top_k", i64{0});
-    o.sampler.top_p = in.decode.value("top_p", 1.0);
-    o.sampler.seed = in.decode.value("seed", u64{0});
-    if (in.decode.contains("stop")) o.stop_strings = in.decode["stop"].get<std::vector<std::string>>();
+      "decode", decode, {"temperature", "top_k", "top_p", "seed", "max_new_tokens", "stop"});
+  Options out;
+  Gsm8kOptions& o = out.task;
+  out.limit = measure_integer(name, options, "limit", 0);
+  o.shots = measure_integer(name, options, "shots", 0);
+  o.batch = measure_integer(name, options, "batch", 32, 1);
+  o.max_new_tokens = measure_integer("decode", decode, "max_new_tokens", 256, 1);
+  o.max_new_tokens = measure_integer(name, options, "max_new_tokens", o.max_new_tokens, 1);
+  if (decode.is_null()) return out;
+  try {
+    o.sampler.temperature = decode.value("temperature", 0.0);
+    o.sampler.top_k = decode.value("top_k", i64{0});
+    o.sampler.top_p = decode.value("top_p", 1.0);
+    o.sampler.seed = decode.value("seed", u64{0});
+    if (decode.contains("stop")) o.stop_strings = decode["stop"].get<std::vector<std::string>>();
+  } catch (const json::exception&) {
+    throw user_error(
+        "decode: found {}, expected numbers (temperature, top_k, top_p, seed) and a list of texts (stop)",
+        decode.dump());
   }
+  return out;
+}
+
+void check(const json& options, const json& decode) { options_of(options, decode); }
+
+MeasureCost estimate(const MeasureLoad& load) {
+  const Options o = options_of(load.options, load.decode);
+  const Config& c = load.config;
+  const double problems = static_cast<double>(o.limit > 0 ? o.limit : 1000);
+  // A prompt is about half of a problem's tokens, and shots come before each.
+  const double tokens = expected_tokens(load.data, o.limit) * (1 + static_cast<double>(o.task.shots));
+  const double new_tokens = std::min(tokens / 2, problems * static_cast<double>(o.task.max_new_tokens));
+  // Every step reads all weights once for the whole batch.
+  const double read_s = new_tokens / static_cast<double>(o.task.batch) *
+                        static_cast<double>(load.model_bytes) / std::max(load.bytes_per_s, 1.0);
+  const i64 length = std::min<i64>(c.max_positions, static_cast<i64>(tokens / problems) + 64);
+  return {std::max(forward_s(load, tokens), read_s),
+          load.model_bytes + o.task.batch * KvCache::bytes_for(c, length) +
+              activation_bytes(c, GenerateOptions{}.prefill_rows, o.task.batch)};
+}
+
+MeasureResult measure(const MeasureInput& in) {
+  const auto [o, limit] = options_of(in.options, in.decode);
   const Model model = load_model(in.model);
   const auto tokenizer = Tokenizer::load(in.model);
-  const auto problems = problems_of(in.data, measure_integer(name, in.options, "limit", 0));
+  const auto problems = problems_of(in.data, limit);
   const auto shots = o.shots > 0 ? problems_of("sums:train", o.shots) : std::vector<Problem>{};
   const Gsm8kResult r = run_gsm8k(model, *tokenizer, problems, shots, o, in.work / "samples.jsonl", "gsm8k");
 
@@ -63,7 +99,7 @@ MeasureResult measure(const MeasureInput& in) {
               return s.error == AnswerError::wrong_arithmetic;
             }))};
   result.note = fmt::format(
-      "gsm8k: {} problems of {}, {} shots, {}",
+      "{} problems of {}, {} shots, {}",
       problems.size(),
       in.data,
       o.shots,
@@ -74,6 +110,8 @@ MeasureResult measure(const MeasureInput& in) {
 const bool added = add_measure({.name = "task.gsm8k",
                                 .version = 1,
                                 .summary = "GSM8K-style word problems, strict and flexible",
+                                .check = check,
+                                .estimate = estimate,
                                 .run = measure});
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/types.h"
+#include "measure/measure.h"
 
 namespace pare {
 
@@ -33,6 +34,18 @@ inline i64 measure_integer(
   if (!options[key].is_number_integer() || options[key].get<i64>() < low)
     throw user_error("{}: {} is {}, expected a whole number from {}", measure, key, options[key].dump(), low);
   return options[key].get<i64>();
+}
+
+/// Seconds of `tokens` tokens through the model in batches: two flops a weight, at the share of the peak that
+/// whole forward passes of small models reach.
+inline double forward_s(const MeasureLoad& load, double tokens) {
+  constexpr double kShareOfPeak = 0.4;
+  return tokens * 2 * static_cast<double>(load.config.parameters()) / (kShareOfPeak * load.flop_per_s);
+}
+
+/// Bytes of activations of `rows` rows in inference, with `logit_rows` rows of logits.
+inline i64 activation_bytes(const Config& c, i64 rows, i64 logit_rows) {
+  return 4 * (rows * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F) + logit_rows * c.V);
 }
 
 }  // namespace pare

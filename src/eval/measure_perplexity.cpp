@@ -25,16 +25,37 @@ std::vector<double> means(const Score& score) {
   return out;
 }
 
-MeasureResult measure(const MeasureInput& in) {
+struct Options {
+  ScoreOptions score;
+  i64 limit;
+};
+
+Options options_of(const json& options) {
   const std::string name = "perplexity";
-  check_measure_options(name, in.options, {"limit", "window", "stride"});
+  check_measure_options(name, options, {"limit", "window", "stride"});
+  Options o;
+  o.score.window = measure_integer(name, options, "window", 0);
+  o.score.stride = measure_integer(name, options, "stride", 0);
+  o.limit = measure_integer(name, options, "limit", 200);
+  return o;
+}
+
+void check(const json& options, const json&) { options_of(options); }
+
+MeasureCost estimate(const MeasureLoad& load) {
+  const Options o = options_of(load.options);
+  const i64 rows = std::min(o.score.batch_rows, load.config.max_positions * 2);
+  return {forward_s(load, expected_tokens(load.data, o.limit)),
+          load.model_bytes + activation_bytes(load.config, o.score.batch_rows, rows)};
+}
+
+MeasureResult measure(const MeasureInput& in) {
+  Options o = options_of(in.options);
   const Model model = load_model(in.model);
   const auto tokenizer = Tokenizer::load(in.model);
-  const ScoreOptions o{.window = measure_integer(name, in.options, "window", 0),
-                       .stride = measure_integer(name, in.options, "stride", 0)};
-  const auto sequences =
-      judged_sequences(in.data, measure_integer(name, in.options, "limit", 200), *tokenizer);
-  const Score score = score_sequences(model, sequences, o);
+  const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
+  o.score.first_scored = text.first_scored;
+  const Score score = score_sequences(model, text.sequences, o.score);
 
   MetricValue nll;
   nll.name = "perplexity.nll";
@@ -53,11 +74,15 @@ MeasureResult measure(const MeasureInput& in) {
   ppl.lo = std::exp(*nll.lo);
   ppl.hi = std::exp(*nll.hi);
   ppl.n = score.tokens;
-  return {{ppl, nll}, false, "perplexity: " + score_convention(o, model.config.max_positions)};
+  return {{ppl, nll}, false, text.convention + "; " + score_convention(o.score, model.config.max_positions)};
 }
 
-const bool added = add_measure(
-    {.name = "perplexity", .version = 1, .summary = "perplexity of the evaluation text", .run = measure});
+const bool added = add_measure({.name = "perplexity",
+                                .version = 2,
+                                .summary = "perplexity of the evaluation text",
+                                .check = check,
+                                .estimate = estimate,
+                                .run = measure});
 
 }  // namespace
 }  // namespace pare

@@ -1,9 +1,12 @@
 // Measures `speed` and `memory`: time to first token, decoding, resident memory, on the artefact re-loaded
 // from disk.
+#include <malloc.h>
+
 #include "eval/measure_options.h"
 #include "measure/machine.h"
 #include "measure/measure.h"
 #include "measure/speed.h"
+#include "model/kv_cache.h"
 #include "model/load.h"
 
 namespace pare {
@@ -19,18 +22,39 @@ MetricValue seconds(const std::string& name, double value, std::size_t n) {
   return m;
 }
 
-SpeedOptions options_of(const std::string& name, const MeasureInput& in) {
-  check_measure_options(name, in.options, {"prompt", "gen", "batch", "repeats"});
+SpeedOptions options_of(const std::string& name, const json& options) {
+  check_measure_options(name, options, {"prompt", "gen", "batch", "repeats"});
   SpeedOptions o;
-  o.prompt_tokens = measure_integer(name, in.options, "prompt", o.prompt_tokens, 1);
-  o.new_tokens = measure_integer(name, in.options, "gen", o.new_tokens, 2);
-  o.batch = measure_integer(name, in.options, "batch", o.batch, 1);
-  o.repeats = measure_integer(name, in.options, "repeats", o.repeats, 1);
+  o.prompt_tokens = measure_integer(name, options, "prompt", o.prompt_tokens, 1);
+  o.new_tokens = measure_integer(name, options, "gen", o.new_tokens, 2);
+  o.batch = measure_integer(name, options, "batch", o.batch, 1);
+  o.repeats = measure_integer(name, options, "repeats", o.repeats, 1);
   return o;
 }
 
+/// Tokens one after the other: each reads all weights; a few loops of a layer start and end meanwhile.
+MeasureCost cost(const SpeedOptions& o, const MeasureLoad& load) {
+  const Config& c = load.config;
+  const double step_s = static_cast<double>(load.model_bytes) / std::max(load.bytes_per_s, 1.0) +
+                        forward_s(load, static_cast<double>(o.batch)) + 5e-5 * static_cast<double>(c.L);
+  const double runs = static_cast<double>(o.repeats + 1);
+  return {runs * (static_cast<double>(o.new_tokens) * step_s +
+                  forward_s(load, static_cast<double>(o.batch * o.prompt_tokens))),
+          load.model_bytes + o.batch * KvCache::bytes_for(c, o.prompt_tokens + o.new_tokens) +
+              activation_bytes(c, o.batch * o.prompt_tokens, o.batch)};
+}
+
+void check_speed(const json& options, const json&) { options_of("speed", options); }
+void check_memory(const json& options, const json&) { options_of("memory", options); }
+MeasureCost estimate_speed(const MeasureLoad& load) { return cost(options_of("speed", load.options), load); }
+MeasureCost estimate_memory(const MeasureLoad& load) {
+  SpeedOptions o = options_of("memory", load.options);
+  o.repeats = 1;
+  return cost(o, load);
+}
+
 MeasureResult speed(const MeasureInput& in) {
-  const SpeedOptions o = options_of("speed", in);
+  const SpeedOptions o = options_of("speed", in.options);
   const Speed s = measure_speed(load_model(in.model), o);
   const auto rate = [&](const std::string& name, double value, std::size_t n) {
     MetricValue m = seconds(name, value, n);
@@ -44,7 +68,7 @@ MeasureResult speed(const MeasureInput& in) {
                seconds("speed.decode_p50_s", s.decode_p50_s, s.decode_s.size()),
                seconds("speed.decode_p90_s", s.decode_p90_s, s.decode_s.size()),
                seconds("speed.decode_p99_s", s.decode_p99_s, s.decode_s.size())};
-  r.note = fmt::format("speed: prompt {}, {} new tokens, batch {}, medians of {} runs",
+  r.note = fmt::format("prompt {}, {} new tokens, batch {}, medians of {} runs",
                        o.prompt_tokens,
                        o.new_tokens,
                        o.batch,
@@ -53,8 +77,9 @@ MeasureResult speed(const MeasureInput& in) {
 }
 
 MeasureResult memory(const MeasureInput& in) {
-  SpeedOptions o = options_of("memory", in);
+  SpeedOptions o = options_of("memory", in.options);
   o.repeats = 1;
+  ::malloc_trim(0);  // or what earlier work has freed would be used again, and not be seen
   const i64 before = rss_bytes();
   reset_peak_rss();
   const Model model = load_model(in.model);
@@ -76,11 +101,15 @@ MeasureResult memory(const MeasureInput& in) {
 const bool added_speed = add_measure({.name = "speed",
                                       .version = 1,
                                       .summary = "time to first token, decode rate, p50/p90/p99",
+                                      .check = check_speed,
+                                      .estimate = estimate_speed,
                                       .run = speed});
 const bool added_memory =
     add_measure({.name = "memory",
-                 .version = 1,
+                 .version = 2,
                  .summary = "peak resident bytes of loading and decoding, bytes of weights",
+                 .check = check_memory,
+                 .estimate = estimate_memory,
                  .run = memory});
 
 }  // namespace

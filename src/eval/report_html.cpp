@@ -86,11 +86,11 @@ std::string header(const ReportData& data) {
 
 // ---- the two scatter plots ----
 
-std::vector<report::PlotPoint> accuracy_points(const ReportData& data, const std::string& accuracy) {
+std::vector<report::PlotPoint> quality_points(const ReportData& data, const std::string& quality) {
   std::vector<report::PlotPoint> points;
   for (std::size_t i = 0; i < data.variants.size(); ++i) {
     const VariantRow& row = data.variants[i];
-    const MetricCell* cell = report::find_measure(row, accuracy);
+    const MetricCell* cell = report::find_measure(row, quality);
     report::PlotPoint p;
     p.x = p.y = std::nan("");
     if (cell) {
@@ -105,8 +105,11 @@ std::vector<report::PlotPoint> accuracy_points(const ReportData& data, const std
     p.colour = static_cast<int>(i);
     p.front = row.pareto;
     p.broken = row.broken;
-    p.tooltip = fmt::format(
-        "{}: {}% at {}", row.name, report::decimals(p.y, 1), report::human_bytes(report::size_bytes(row)));
+    p.tooltip = fmt::format("{}: {} {} at {}",
+                            row.name,
+                            quality,
+                            report::significant(p.y),
+                            report::human_bytes(report::size_bytes(row)));
     points.push_back(std::move(p));
   }
   return points;
@@ -114,9 +117,11 @@ std::vector<report::PlotPoint> accuracy_points(const ReportData& data, const std
 
 std::string plots(const ReportData& data) {
   const std::string accuracy = report::accuracy_name(data);
-  if (accuracy.empty()) return "";
-  const report::Axis y{accuracy + ", %", [](double v) { return fmt::format("{:.4g}", v); }, false};
-  std::vector<report::PlotPoint> points = accuracy_points(data, accuracy);
+  const std::string quality = accuracy.empty() ? "perplexity.ppl" : accuracy;
+  const auto number = [](double v) { return fmt::format("{:.4g}", v); };
+  const report::Axis y = accuracy.empty() ? report::Axis{quality + " (better is up)", number, false, true}
+                                          : report::Axis{quality + ", %", number};
+  std::vector<report::PlotPoint> points = quality_points(data, quality);
   for (std::size_t i = 0; i < points.size(); ++i) {
     const double bytes = report::size_bytes(data.variants[i]);
     if (bytes > 0) points[i].x = bytes;
@@ -147,7 +152,8 @@ std::string plots(const ReportData& data) {
       "Filled: on the supported front over all objectives. × broken. Bars: 95%. Dashed: best point values in "
       "this plane.";
   for (const auto& [title, svg] :
-       {std::pair("Accuracy and size", by_size), {"Accuracy and speed", by_speed}}) {
+       {std::pair(accuracy.empty() ? "Perplexity and size" : "Accuracy and size", by_size),
+        {accuracy.empty() ? "Perplexity and speed" : "Accuracy and speed", by_speed}}) {
     if (!svg.empty())
       out += fmt::format("<section><h2>{}</h2><p class=\"say\">{}</p>{}</section>\n", title, say, svg);
   }

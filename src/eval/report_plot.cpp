@@ -112,17 +112,20 @@ std::string marker(const PlotPoint& p, double x, double y) {
 }
 
 /// Points that no other unbroken one beats in both plotted values, from the good side of x on.
-std::vector<const PlotPoint*> plain_front(const std::vector<PlotPoint>& points, Better better_x) {
+std::vector<const PlotPoint*> plain_front(const std::vector<PlotPoint>& points,
+                                          Better better_x,
+                                          bool downward) {
   std::vector<const PlotPoint*> sorted, front;
   for (const PlotPoint& p : points) {
     if (!p.broken) sorted.push_back(&p);
   }
   const double sign = better_x == Better::left ? 1 : -1;
+  const auto height = [&](const PlotPoint* p) { return downward ? -p->y : p->y; };
   std::stable_sort(sorted.begin(), sorted.end(), [&](const PlotPoint* a, const PlotPoint* b) {
-    return a->x != b->x ? sign * a->x < sign * b->x : a->y > b->y;
+    return a->x != b->x ? sign * a->x < sign * b->x : height(a) > height(b);
   });
   for (const PlotPoint* p : sorted) {
-    if (front.empty() || p->y > front.back()->y) front.push_back(p);
+    if (front.empty() || height(p) > height(front.back())) front.push_back(p);
   }
   return front;
 }
@@ -203,12 +206,13 @@ std::string scatter_svg(std::vector<PlotPoint> points,
     y_hi = std::max({y_hi, p.y, p.hi.value_or(p.y)});
   }
   const Scale x = padded_scale(x_lo, x_hi, x_axis.log, kPlot.x0, kPlot.x1, 0.12);
-  const Scale y = padded_scale(y_lo, y_hi, y_axis.log, kPlot.y1, kPlot.y0, 0.08);
+  const Scale y = y_axis.downward ? padded_scale(y_lo, y_hi, y_axis.log, kPlot.y0, kPlot.y1, 0.08)
+                                  : padded_scale(y_lo, y_hi, y_axis.log, kPlot.y1, kPlot.y0, 0.08);
   std::string out = frame(x, y, x_axis, y_axis);
 
   std::vector<Box> obstacles, soft;
   std::string steps;
-  for (const PlotPoint* p : plain_front(points, better_x)) {
+  for (const PlotPoint* p : plain_front(points, better_x, y_axis.downward)) {
     const double px = x.at(p->x), py = y.at(p->y);
     if (steps.empty()) {
       steps = fmt::format("M{:.1f} {:.1f}", px, kPlot.y1);

@@ -23,9 +23,10 @@ struct Axis {
   std::string title;
   std::function<std::string(double)> tick_text;
   bool log = false;
+  bool downward = false;  // of y: small values on top
 };
 
-enum class Better { left, right };  // the good side of x
+enum class Better { left, right };  // the good side of x; of y it is the top
 
 /// Points with error bars, labels placed where they collide least, and a step line through the points that no
 /// other (unbroken) one beats in both plotted values. Points that are not finite (or not positive on a log

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/types.h"
+#include "model/config.h"
 
 namespace pare {
 
@@ -44,6 +45,21 @@ struct MeasureInput {
   std::filesystem::path work;      // survives a kill: journals
 };
 
+/// What a plan knows before anything is made: the model's shape and the bytes of its weights.
+struct MeasureLoad {
+  const Config& config;
+  i64 model_bytes = 0;
+  i64 baseline_bytes = 0;  // 0 for the baseline itself
+  std::string data;        // as in MeasureInput
+  json options, decode;
+  double flop_per_s = 0;   // f32 peak of this machine
+  double bytes_per_s = 0;  // read bandwidth of this machine
+};
+struct MeasureCost {
+  double s = 0;
+  i64 bytes = 0;  // beyond what the program itself holds: weights, cache, activations
+};
+
 using MeasureFunction = MeasureResult (*)(const MeasureInput& input);
 struct MeasureInfo {
   std::string name;  // "task.gsm8k", "perplexity", "divergence", "speed", "memory", "size"
@@ -51,6 +67,9 @@ struct MeasureInfo {
   std::string summary;
   bool needs_baseline = false;
   bool cacheable = true;  // false: measured anew by `--fresh`; still kept as results
+  /// Throws a user error for options that run() would refuse: before anything is made.
+  void (*check)(const json& options, const json& decode);
+  MeasureCost (*estimate)(const MeasureLoad& load);
   MeasureFunction run;
 };
 /// Registers a measure. Throws a bug when the name is taken.

@@ -52,14 +52,17 @@ std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequ
                                        const ScoreOptions& o,
                                        i64 max_positions) {
   const auto [window, stride] = resolve(o, max_positions);
+  if (!o.first_scored.empty() && o.first_scored.size() != sequences.size())
+    throw bug("score: {} sequences, {} first positions", sequences.size(), o.first_scored.size());
   std::vector<ScoreWindow> out;
   for (std::size_t s = 0; s < sequences.size(); ++s) {
     const i64 T = static_cast<i64>(sequences[s].size());
-    i64 scored = 1;  // the first token has no prediction
+    // The first token has no prediction.
+    i64 scored = o.first_scored.empty() ? 1 : std::max<i64>(1, o.first_scored[s]);
     for (i64 begin = 0; begin < T; begin += stride) {
       const i64 end = std::min(T, begin + window), from = std::max(scored, begin + 1);
       if (from < end) out.push_back({static_cast<i64>(s), begin, end, from});
-      scored = end;
+      scored = std::max(scored, end);
       if (end == T) break;
     }
   }

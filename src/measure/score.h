@@ -15,6 +15,9 @@ struct ScoreOptions {
   i64 window = 0;  // tokens the model sees at once; 0 = the whole sequence, at most the model's positions
   i64 stride = 0;  // tokens by which windows move on; 0 = window (no overlap)
   i64 batch_rows = 2048;  // rows that go through the model at once
+  /// One for each sequence: its first position that is scored (what comes before is given, as a question is).
+  /// Empty: 1 everywhere.
+  std::vector<i64> first_scored;
 };
 
 /// A piece of a sequence as the model sees it: ids[begin, end), scored from position `score_from` on.
@@ -22,7 +25,7 @@ struct ScoreWindow {
   i64 sequence, begin, end, score_from;
 };
 
-/// Cuts sequences into windows: each token but a sequence's first is scored at most once. With stride <
+/// Cuts sequences into windows: each token from `first_scored` on is scored at most once. With stride <
 /// window a window's first window − stride tokens are context only. The last window may be short; a window
 /// whose only token is its first scores nothing. Throws a user error for stride > window or a window below 2.
 std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences,

@@ -26,8 +26,21 @@ MeasureResult measure_size(const MeasureInput& input) {
   return r;
 }
 
-const bool added =
-    add_measure({"size", 1, "bytes on disk and of the parameters in memory", false, true, measure_size});
+void check(const json& options, const json&) {
+  if (!options.is_null() && !options.empty())
+    throw user_error("size has no options; found {}", options.dump());
+}
+
+MeasureCost estimate(const MeasureLoad& load) {
+  return {static_cast<double>(load.model_bytes) / std::max(load.bytes_per_s, 1.0), load.model_bytes};
+}
+
+const bool added = add_measure({.name = "size",
+                                .version = 1,
+                                .summary = "bytes on disk and of the parameters in memory",
+                                .check = check,
+                                .estimate = estimate,
+                                .run = measure_size});
 
 }  // namespace
 
