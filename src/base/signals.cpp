@@ -28,6 +28,8 @@ void catch_signals() {
   action.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // Beyond `ulimit -f` a write fails like one on a full disk, and is reported like one.
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_requested() { return stop_signal.load(std::memory_order_relaxed) != 0; }

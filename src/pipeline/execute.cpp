@@ -71,18 +71,16 @@ void Executor::record(const std::string& variant,
                     cached ? 0 : peak_bytes});
 }
 
-void Executor::keep_curves(const std::string& variant,
-                           const std::string& key,
-                           const std::vector<CurvePoint>* points) {
+void Executor::keep_curves(const std::string& key, const std::vector<CurvePoint>& points) {
+  if (points.empty()) return;
+  const json inputs = {{"curves", key}};
+  p_.store.obtain_result(Store::key_of(inputs), inputs, [&](const fs::path&) { return curves_json(points); });
+}
+
+void Executor::show_curves(const std::string& variant, const std::string& key) {
   // A cached stage shows the curves of the run that made it: they are kept beside the artefact, which holds
   // none.
-  const json inputs = {{"curves", key}};
-  const std::string curves_key = Store::key_of(inputs);
-  json kept = json::array();
-  if (points && !points->empty())
-    kept = p_.store.obtain_result(curves_key, inputs, [&](const fs::path&) { return curves_json(*points); });
-  else if (const auto found = p_.store.find_result(curves_key))
-    kept = *found;
+  const json kept = p_.store.find_result(Store::key_of({{"curves", key}})).value_or(json::array());
   std::map<std::string, std::vector<SeriesPoint>> by_name;
   for (const json& point : kept)
     by_name[point.at(0).get<std::string>()].push_back({point.at(1).get<i64>(), point.at(2).get<double>(), 0});
@@ -103,7 +101,6 @@ Made Executor::make(const Chain& chain) {
     const StageStep& step = chain.steps[i];
     check_stop();
     bool built = false;
-    std::vector<CurvePoint> points;
     const Meter meter;
     const Artefact artefact =
         p_.store.obtain(step.key, step.inputs, [&](const fs::path& work, const fs::path& out) {
@@ -122,13 +119,14 @@ Made Executor::make(const Chain& chain) {
           Job job(std::move(input));
           step.stage->run(step.options, job);
           job.finish();
-          points = job.series();
+          // Before the artefact appears: after a kill in between nobody would ask for them again.
+          keep_curves(step.key, job.series());
         });
     const double s = meter.s();
     const i64 peak = meter.peak_bytes();
     made = {artefact.dir, artefact.key, artefact.hash, model_shape(artefact.dir).disk_bytes};
     record(chain.name, step.stage->name, static_cast<i64>(i), !built, s, peak, made.bytes);
-    keep_curves(chain.name, step.key, built ? &points : nullptr);
+    show_curves(chain.name, step.key);
   }
   return made;
 }

@@ -41,7 +41,8 @@ class Executor {
               double s,
               i64 peak_bytes,
               i64 disk_bytes);
-  void keep_curves(const std::string& variant, const std::string& key, const std::vector<CurvePoint>* points);
+  void keep_curves(const std::string& key, const std::vector<CurvePoint>& points);
+  void show_curves(const std::string& variant, const std::string& key);
   MeasureResult measure_one(
       const MeasureUse& use, const Chain& chain, const Made& made, const Made* baseline, i64 position);
 

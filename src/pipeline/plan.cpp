@@ -16,31 +16,28 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Tokens that go through the model for one measure; rough, then corrected by what earlier runs took.
-double measure_tokens(const MeasureUse& use) {
-  const auto option = [&](const char* name, double fallback) {
-    return use.options.contains(name) && use.options[name].is_number() ? use.options[name].get<double>()
-                                                                       : fallback;
-  };
-  if (use.name.starts_with("task.")) return option("limit", 1000) * (80 + 200 * (1 + option("shots", 0)));
-  if (use.name == "speed") return 6 * 112;
-  if (use.name == "perplexity") return 50'000;
-  if (use.name == "divergence") return 100'000;
-  if (use.name == "memory") return 200;
-  return 0;
-}
+/// The speeds that estimates rest on: the f32 peak now, and a memory of any laptop (measuring it would take
+/// longer than what is planned).
+struct Speeds {
+  double flop_per_s = f32_gflop_per_s(0.03) * 1e9;
+  double bytes_per_s = 15e9;
+};
 
-Cost measure_cost(const MeasureUse& use, const ModelShape& m) {
-  Cost cost;
-  const double parameters = static_cast<double>(m.config.parameters());
-  cost.s = 0.05 + measure_tokens(use) * parameters * 2 / (8e9 * std::max(1, threads())) +
-           static_cast<double>(m.disk_bytes) * 1e-9;
-  const i64 cache =
-      2 * m.config.L * m.config.K * m.config.E * 4 * std::min<i64>(m.config.max_positions, 1024) * 32;
-  const i64 models = find_measure(use.name).needs_baseline ? 2 : 1;
-  if (measure_tokens(use) > 0) cost.peak_bytes = cache + 512 * m.config.V * 4;
-  cost.peak_bytes += 80'000'000 + models * m.disk_bytes;
-  return cost;
+Cost measure_cost(
+    const MeasureUse& use, const Prepared& p, const ModelShape& m, i64 baseline_bytes, const Speeds& speeds) {
+  // What the program holds before it reads a model, and what every measure takes to begin.
+  constexpr i64 kProgramBytes = 25'000'000;
+  constexpr double kStartS = 0.02;
+  const auto data = p.recipe.data.find("eval");
+  const MeasureCost cost = find_measure(use.name).estimate({m.config,
+                                                            m.disk_bytes,
+                                                            baseline_bytes,
+                                                            data == p.recipe.data.end() ? "" : data->second,
+                                                            use.options,
+                                                            p.recipe.decode,
+                                                            speeds.flop_per_s,
+                                                            speeds.bytes_per_s});
+  return {kStartS + cost.s, kProgramBytes + cost.bytes, 0};
 }
 
 /// Median of measured / predicted seconds of earlier executions; 1 without any.
@@ -68,6 +65,8 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
   const RunsDb db;
   std::vector<PlanRow> rows;
   std::string baseline_hash;
+  i64 baseline_bytes = 0;
+  const Speeds speeds;
   for (const Chain& chain : p.chains) {
     ModelShape shape = p.shape;
     std::string hash = chain.steps.empty() ? p.source_hash : "";
@@ -87,12 +86,13 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
       else
         shape.disk_bytes = cost.disk_bytes;
     }
-    if (&chain == &p.chains.front()) baseline_hash = hash;
+    const bool is_baseline = &chain == &p.chains.front();
+    if (is_baseline) baseline_hash = hash, baseline_bytes = shape.disk_bytes;
     for (const MeasureUse& use : p.recipe.measures) {
-      const std::string against = &chain == &p.chains.front() ? "" : baseline_hash;
+      const std::string against = is_baseline ? "" : baseline_hash;
       const bool cached =
           !hash.empty() && p.store.find_result(Store::key_of(measure_inputs(p, use, hash, against)));
-      const Cost cost = measure_cost(use, shape);
+      const Cost cost = measure_cost(use, p, shape, is_baseline ? 0 : baseline_bytes, speeds);
       const std::string name = "measure:" + use.name;
       rows.push_back(
           {chain.name, name, cached, cached ? 0 : cost.s * correction(db, name), cost.peak_bytes, 0});

@@ -123,6 +123,7 @@ Prepared prepare(const fs::path& recipe, const RunOptions& options) {
   }
   json data = json::object();
   for (const auto& [key, value] : p.recipe.data) data[key] = data_id(value);
+  for (const MeasureUse& use : p.recipe.measures) find_measure(use.name).check(use.options, p.recipe.decode);
   for (const VariantUse& v : p.recipe.variants) p.chains.push_back(chain_of(p, v));
   p.run_id = Store::key_of({{"recipe", p.recipe.canonical()},
                             {"model", p.source_hash},

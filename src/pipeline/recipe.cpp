@@ -96,7 +96,8 @@ std::vector<MeasureUse> measure_uses(const RecipeTree& tree) {
   for (const auto& [name, options] : tree.root["measure"].items()) {
     const std::string place = tree.place(child("/measure", name));
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      const std::string near = nearest_name(name, names);
+      const bool task = std::find(names.begin(), names.end(), "task." + name) != names.end();
+      const std::string near = task ? "task." + name : nearest_name(name, names);
       throw user_error("{}: there is no measure \"{}\"; {}",
                        place,
                        name,

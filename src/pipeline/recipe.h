@@ -2,8 +2,8 @@
 //
 // Read from YAML with the line of every key, so that an error says `file:line: …; did you mean …?`.
 // Untrusted: size, nesting and the number of nodes (aliases spelt out) are bounded. `--set a.b.c=value`
-// changes any value; parts of a path are keys, list indexes, or stage names:
-// `variants.nf4.quantize.nf4.block=128`.
+// changes any value; parts of a path are keys, list indexes, or stage names, dots and all:
+// `variants.nf4.quantize.nf4.block=128`, `variants.nf4.0.quantize.nf4.block=128`, `variants.nf4.0.block=128`.
 #pragma once
 #include <filesystem>
 #include <map>

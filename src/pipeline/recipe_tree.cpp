@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "io/utf8.h"
 
 namespace pare {
 
@@ -17,6 +18,12 @@ namespace {
 constexpr std::size_t kMaxBytes = 1'000'000;
 constexpr i64 kMaxNodes = 100'000;
 constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxKeys = 4096;  // of one map: they are looked up one after another
+
+/// "file:line"; an assignment has no lines.
+std::string line_place(const std::string& where, i64 line) {
+  return where.starts_with("--set ") ? where : fmt::format("{}:{}", where, line);
+}
 
 /// The parser recurses: nesting is bounded before it sees the text. Brackets inside quotes count as well, so
 /// the bound is a generous one; the exact depth is checked on the nodes.
@@ -29,8 +36,27 @@ void check_nesting(const std::string& text, const std::string& where) {
     if (c == '\n') ++line, dashes = 0;
     if ((c == '-' || c == '?' || c == ':') && (i + 1 == text.size() || text[i + 1] == ' ')) ++dashes;
     if (open > 4 * kMaxDepth || dashes > 4 * kMaxDepth)
-      throw user_error("{}:{}: values are nested more than {} deep", where, line, kMaxDepth);
+      throw user_error("{}: values are nested more than {} deep", line_place(where, line), kMaxDepth);
   }
+}
+
+/// The parser takes a quote that is never closed for one that ends with the file, and what follows for its
+/// text.
+void check_quote(const std::string& text, const YAML::Mark& mark, const std::string& place) {
+  std::size_t at = 0;
+  for (int line = 0; line < mark.line; ++line) at = text.find('\n', at) + 1;
+  at += static_cast<std::size_t>(mark.column);
+  const char quote = at < text.size() ? text[at] : ' ';
+  if (quote != '"' && quote != '\'') return;  // a tag stands before it
+  for (std::size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\')
+      ++i;
+    else if (text[i] == quote && quote == '\'' && i + 1 < text.size() && text[i + 1] == quote)
+      ++i;
+    else if (text[i] == quote)
+      return;
+  }
+  throw user_error("{}: not YAML: the quote that opens here is never closed", place);
 }
 
 /// An unquoted scalar by YAML's core rules: null, true/false, numbers, else text.
@@ -54,10 +80,10 @@ json scalar(const std::string& text, bool quoted) {
 
 class Converter {
  public:
-  Converter(RecipeTree& tree) : tree_(tree) {}
+  Converter(RecipeTree& tree, const std::string& text) : tree_(tree), text_(text) {}
 
   json convert(const YAML::Node& node, const std::string& pointer, int depth) {
-    const std::string at = fmt::format("{}:{}", tree_.file, node.Mark().line + 1);
+    const std::string at = line_place(tree_.file, node.Mark().line + 1);
     if (++nodes_ > kMaxNodes)
       throw user_error("{}: more than {} values (aliases spelt out); is this a recipe?", at, kMaxNodes);
     if (depth > kMaxDepth) throw user_error("{}: values are nested more than {} deep", at, kMaxDepth);
@@ -70,8 +96,10 @@ class Converter {
     }
     if (node.IsMap()) {
       json out = json::object();
+      if (node.size() > kMaxKeys)
+        throw user_error("{}: a map of {} keys, more than the {} one may have", at, node.size(), kMaxKeys);
       for (const auto& entry : node) {
-        const std::string place = fmt::format("{}:{}", tree_.file, entry.first.Mark().line + 1);
+        const std::string place = line_place(tree_.file, entry.first.Mark().line + 1);
         if (!entry.first.IsScalar()) throw user_error("{}: a key is not a plain text", place);
         const std::string key = entry.first.Scalar();
         if (out.contains(key)) throw user_error("{}: the key \"{}\" is given twice", place, key);
@@ -80,11 +108,15 @@ class Converter {
       }
       return out;
     }
-    return node.IsScalar() ? scalar(node.Scalar(), node.Tag() == "!") : json();
+    if (!node.IsScalar()) return {};
+    const bool quoted = node.Tag() == "!";
+    if (quoted) check_quote(text_, node.Mark(), at);
+    return scalar(node.Scalar(), quoted);
   }
 
  private:
   RecipeTree& tree_;
+  const std::string& text_;
   i64 nodes_ = 0;
 };
 
@@ -189,10 +221,25 @@ class Setter {
       const std::string key = joined(parts_, i, n);
       if (node.contains(key)) return descend(node[key], child(pointer, key), i + n);
     }
+    // A new variant comes whole; a path into one that is not there is a slip.
+    if (pointer == "/variants" && i + 1 < parts_.size()) refuse(node, i);
     // A new option, measure or key: checked like one in the file. Measures are named as they are registered.
     const std::size_t n = pointer == "/measure" && parts_[i] == "task" && i + 1 < parts_.size() ? 2 : 1;
     const std::string key = joined(parts_, i, n);
+    tree_.where[child(pointer, key)] = "--set " + text_;
     descend(node[key], child(pointer, key), i + n);
+  }
+
+  [[noreturn]] void refuse(const json& node, std::size_t i) const {
+    std::vector<std::string> names;
+    for (const auto& [key, value] : node.items()) names.push_back(key);
+    const std::string near = nearest_name(parts_[i], names);
+    throw user_error(
+        "--set {}: \"{}\" has no \"{}\"; {}",
+        text_,
+        joined(parts_, 0, i),
+        parts_[i],
+        near.empty() ? fmt::format("it has {}", fmt::join(names, ", ")) : "did you mean \"" + near + "\"?");
   }
 
   void descend_list(json& node, const std::string& pointer, std::size_t i) {
@@ -210,27 +257,51 @@ class Setter {
     }
     std::vector<std::string> names;
     for (std::size_t k = 0; k < node.size(); ++k) {
-      if (!node[k].is_object() || !node[k].contains("stage")) continue;
-      const std::string name = node[k]["stage"].get<std::string>();
-      names.push_back(name);
-      const std::size_t n = split_path(name).size();
-      if (i + n <= parts_.size() && joined(parts_, i, n) == name)
+      if (!is_stage(node[k])) continue;
+      names.push_back(node[k]["stage"].get<std::string>());
+      if (const std::size_t n = parts_named(names.back(), i))
         return descend_entry(node[k], child(pointer, std::to_string(k)), i + n);
     }
-    throw user_error(
-        "--set {}: \"{}\" has no entry \"{}\"; it has {}",
-        text_,
-        joined(parts_, 0, i),
-        part,
-        names.empty() ? std::to_string(node.size()) + " entries" : fmt::format("{}", fmt::join(names, ", ")));
+    const std::string word = joined(parts_, i, std::max<std::size_t>(1, parts_.size() - i - 1));
+    const std::string near = nearest_name(word, names);
+    throw user_error("--set {}: \"{}\" has no entry \"{}\"; {}",
+                     text_,
+                     joined(parts_, 0, i),
+                     near.empty() ? part : word,
+                     !near.empty()   ? "did you mean \"" + near + "\"?"
+                     : names.empty() ? fmt::format("it has {} entries", node.size())
+                                     : fmt::format("it has {}", fmt::join(names, ", ")));
   }
 
-  /// An entry of a list of stages stands for its options.
+  static bool is_stage(const json& entry) {
+    return entry.is_object() && entry.contains("stage") && entry["stage"].is_string() &&
+           entry.contains("args");
+  }
+
+  /// How many parts from i on spell this name; 0 when they do not.
+  std::size_t parts_named(const std::string& name, std::size_t i) const {
+    const std::size_t n = split_path(name).size();
+    return i + n <= parts_.size() && joined(parts_, i, n) == name ? n : 0;
+  }
+
+  /// An entry of a list of stages stands for its options; its name may stand between, as it does in the file.
   void descend_entry(json& entry, const std::string& pointer, std::size_t i) {
-    const bool stage = entry.is_object() && entry.contains("stage") && entry.contains("args");
-    if (!stage || i == parts_.size() || parts_[i] == "args" || parts_[i] == "stage")
+    if (!is_stage(entry) || i == parts_.size() || parts_[i] == "args" || parts_[i] == "stage")
       return descend(entry, pointer, i);
-    descend(entry["args"], child(pointer, "args"), i);
+    const std::string name = entry["stage"].get<std::string>();
+    const std::size_t n = parts_named(name, i);
+    // Options are plain values, so what goes on after one part is the name of another stage.
+    if (n == 0 && i + 1 < parts_.size())
+      throw user_error("--set {}: \"{}\" is {}, not \"{}\"; did you mean \"{}.{}.{}\"?",
+                       text_,
+                       joined(parts_, 0, i),
+                       name,
+                       joined(parts_, i, parts_.size() - i - 1),
+                       joined(parts_, 0, i),
+                       name,
+                       parts_.back());
+    const bool says_args = n > 0 && i + n + 1 < parts_.size() && parts_[i + n] == "args";
+    descend(entry["args"], child(pointer, "args"), i + n + (says_args ? 1 : 0));
   }
 
   void forget_below(const std::string& pointer) {
@@ -259,12 +330,14 @@ std::string RecipeTree::place(std::string pointer) const {
 RecipeTree read_tree(const std::string& text, const std::string& where) {
   if (text.size() > kMaxBytes)
     throw user_error("{}: {} bytes, more than the {} a recipe may have", where, text.size(), kMaxBytes);
+  if (!is_utf8(text) || text.find('\0') != std::string::npos)
+    throw user_error("{}: found bytes that are not UTF-8 text", where);
   check_nesting(text, where);
   RecipeTree tree{json(), {}, where};
   try {
-    tree.root = Converter(tree).convert(YAML::Load(text), "", 0);
+    tree.root = Converter(tree, text).convert(YAML::Load(text), "", 0);
   } catch (const YAML::Exception& e) {
-    throw user_error("{}:{}: not YAML: {}", where, e.mark.line + 1, e.msg);
+    throw user_error("{}: not YAML: {}", line_place(where, e.mark.line + 1), e.msg);
   }
   if (!tree.root.is_object())
     throw user_error("{}: expected a map of keys such as model, variants, measure", where);
@@ -291,7 +364,9 @@ void set_value(RecipeTree& tree, const std::string& assignment) {
     throw user_error("--set {}: expected path=value, such as seed=1 or variants.nf4.quantize.nf4.block=128",
                      assignment);
   const std::string text = assignment.substr(equals + 1);
-  const json value = read_tree("value: " + text + "\n", "--set " + assignment).root.at("value");
+  const json parsed = read_tree("value: " + text + "\n", "--set " + assignment).root;
+  if (parsed.size() != 1) throw user_error("--set {}: expected one value after the =", assignment);
+  const json& value = parsed.at("value");
   Setter(tree, assignment, value).set();
   normalise(tree);
 }

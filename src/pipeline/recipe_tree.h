@@ -20,8 +20,8 @@ struct RecipeTree {
 /// "/a/b": `pointer` with one more part.
 std::string child(const std::string& pointer, const std::string& part);
 
-/// Throws a user error on bad YAML, duplicate keys, files over 1 MB, nesting beyond 64, more than 100 000
-/// nodes.
+/// Throws a user error on bad YAML, bytes that are not UTF-8, duplicate keys, files over 1 MB, nesting beyond
+/// 64, more than 100 000 nodes, maps of more than 4096 keys.
 RecipeTree read_tree(const std::string& text, const std::string& where);
 
 /// Brings lists of stages to [{"stage": name, "args": {…}}, …] and `measure` to {name: {options}}.

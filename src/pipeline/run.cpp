@@ -10,6 +10,7 @@
 #include "measure/machine.h"
 #include "pipeline/execute.h"
 #include "pipeline/plan.h"
+#include "store/abandoned.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -38,6 +39,11 @@ void write_reports(const ReportData& data) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw job_error("{}: {}", folder.string(), failed.message());
+  // What a process that was killed just here left half-written.
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (is_abandoned(entry.path())) left.push_back(entry.path());
+  for (const fs::path& path : left) fs::remove(path, failed);
   write_file_atomic(folder / "report.md", report_markdown(data));
   write_file_atomic(folder / "report.html", report_html(data));
   write_file_atomic(folder / "report.json", report_json(data).dump(2) + "\n");

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/abandoned.h"
 #include "store/contents.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -16,8 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kDay_s = 86400;
-/// Files that are written without a lock (what was hashed) live for moments; an older half-written one is
-/// left over.
+/// Files that are written without a lock (what was hashed) live for moments; one whose process is gone, or an
+/// older one, is left over.
 constexpr double kHour_s = 3600;
 
 double changed_s(const fs::path& path) {
@@ -79,7 +80,8 @@ class Collector {
         under_lock(name.substr(5, 64), path, "half-removed");
     for (const auto& dir : {layout_.root, layout_.all_seen()})
       for (const auto& path : entries(dir))
-        if (path.filename().string().starts_with(".tmp-") && unix_time_s() - changed_s(path) > kHour_s)
+        if (path.filename().string().starts_with(".tmp-") &&
+            (is_abandoned(path) || unix_time_s() - changed_s(path) > kHour_s))
           drop(path, "half-written");
   }
 

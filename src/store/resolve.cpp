@@ -35,7 +35,17 @@ bool is_name(const std::string& text) {
   return !text.empty() && text != "." && text != ".." && text.find('/') == std::string::npos;
 }
 
-bool is_model(const fs::path& dir) { return fs::is_regular_file(dir / "config.json"); }
+/// What is typed may be no path at all (too long, below a file): then there is nothing.
+bool is_file(const fs::path& path) {
+  std::error_code none;
+  return fs::is_regular_file(path, none);
+}
+bool is_folder(const fs::path& path) {
+  std::error_code none;
+  return fs::is_directory(path, none);
+}
+
+bool is_model(const fs::path& dir) { return is_file(dir / "config.json"); }
 
 std::string nearest_shipped(const std::string& text, const std::string& kind) {
   const auto names = shipped_names(kind);
@@ -94,16 +104,17 @@ fs::path resolve_model(const std::string& text, const Store& store) {
   return with_file_errors([&]() -> fs::path {
     const fs::path typed(text);
     if (is_model(typed)) return typed;
-    if (fs::is_regular_file(typed) && typed.extension() == ".gguf") return typed;
+    if (is_file(typed) && typed.extension() == ".gguf") return typed;
     if (is_name(text))
       for (const auto& folder : shipped_folders("models"))
         if (is_model(folder / text)) return folder / text;
     if (const auto artefact = store.find_prefix(text)) return artefact->dir;
-    if (fs::is_directory(typed))
+    if (is_folder(typed))
       throw user_error("{}: this folder has no config.json; expected a model in Hugging Face layout{}",
                        text,
                        nearest_shipped(text, "models"));
-    if (fs::exists(typed))
+    std::error_code none;
+    if (fs::exists(typed, none))
       throw user_error("{}: found a file, expected a folder with config.json or a .gguf file", text);
     throw user_error(
         "{}: no model found: no folder of this name, no shipped model (looked in {}), no artefact whose id "
@@ -120,11 +131,11 @@ fs::path resolve_recipe(const std::string& text) {
   if (text.empty())
     throw user_error("RECIPE: found nothing, expected a file or the name of a shipped recipe");
   return with_file_errors([&]() -> fs::path {
-    if (fs::is_regular_file(text)) return text;
+    if (is_file(text)) return text;
     if (is_name(text))
       for (const auto& folder : shipped_folders("recipes"))
-        if (const fs::path file = folder / (text + ".yaml"); fs::is_regular_file(file)) return file;
-    if (fs::is_directory(text)) throw user_error("{}: found a folder, expected a recipe file", text);
+        if (const fs::path file = folder / (text + ".yaml"); is_file(file)) return file;
+    if (is_folder(text)) throw user_error("{}: found a folder, expected a recipe file", text);
     throw user_error("{}: no recipe found: no file of this name, no shipped recipe (looked in {}){}",
                      text,
                      folders_text("recipes"),

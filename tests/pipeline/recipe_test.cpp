@@ -80,6 +80,25 @@ TEST(Recipe, SetReachesEveryValue) {
   EXPECT_EQ(read(kRecipe, {"measure.task.gsm8k.limit=50"}).measures[1].name, "task.gsm8k");
 }
 
+TEST(Recipe, SetTakesStageNamesWithTheirDotsWhereverAnEntryIsNamed) {
+  const std::string text =
+      "variants:\n  sums-3m: [train.scratch]\n  m: [train.scratch, {quantize.nf4: {block: 64}}]\n";
+  const auto steps = [&](const std::string& path) {
+    return read(text, {path + "=5"}).variants[0].stages[0].options["steps"];
+  };
+  EXPECT_EQ(steps("variants.sums-3m.0.train.scratch.steps"), 5);
+  EXPECT_EQ(steps("variants.sums-3m.train.scratch.steps"), 5);
+  EXPECT_EQ(steps("variants.sums-3m.0.train.scratch.args.steps"), 5);
+  EXPECT_EQ(steps("variants.sums-3m.0.args.steps"), 5);
+  EXPECT_EQ(steps("variants.sums-3m.0.steps"), 5);
+  const Recipe r = read(text, {"variants.m.1.quantize.nf4.block=128", "variants.m.0.train.scratch.lr=0.5"});
+  EXPECT_EQ(r.variants[1].stages[1].options["block"], "128");
+  EXPECT_EQ(r.variants[1].stages[0].options["lr"], 0.5);
+  EXPECT_EQ(r.variants[0].stages[0].options["lr"], 3e-3);
+  EXPECT_EQ(
+      read(text, {"variants.sums-3m.0.train.scratch={steps: 7}"}).variants[0].stages[0].options["steps"], 7);
+}
+
 TEST(Recipe, MistakesHaveTheirLineAndTheNearestName) {
   EXPECT_EQ(message(with("variants:", "varients:")),
             "r.yaml:4: a recipe has no key \"varients\"; did you mean \"variants\"?");
@@ -109,12 +128,31 @@ TEST(Recipe, MistakesInSetNameTheAssignment) {
   EXPECT_EQ(message(kRecipe, {"variants.nf4.0.blok=64"}),
             "--set variants.nf4.0.blok=64: quantize.nf4 has no option \"blok\"; did you mean \"block\"?");
   EXPECT_EQ(message(kRecipe, {"variants.nf4.quantize.rtn.bits=4"}),
-            "--set variants.nf4.quantize.rtn.bits=4: \"variants.nf4\" has no entry \"quantize\"; it has "
-            "quantize.nf4");
+            "--set variants.nf4.quantize.rtn.bits=4: \"variants.nf4\" has no entry \"quantize.rtn\"; did you "
+            "mean \"quantize.nf4\"?");
   EXPECT_EQ(message(kRecipe, {"variants.both.2.bits=4"}),
             "--set variants.both.2.bits=4: \"variants.both\" has 2 entries, so there is no number 2");
   EXPECT_EQ(message(kRecipe, {"seed"}),
             "--set seed: expected path=value, such as seed=1 or variants.nf4.quantize.nf4.block=128");
+  EXPECT_EQ(
+      message(kRecipe, {"variants.nf4.0.quantize.nf5.block=64"}),
+      "--set variants.nf4.0.quantize.nf5.block=64: \"variants.nf4.0\" is quantize.nf4, not \"quantize.nf5\"; "
+      "did you mean \"variants.nf4.0.quantize.nf4.block\"?");
+  EXPECT_EQ(message(kRecipe, {"variants.nf4.0.quantize.nf4.blok=64"}),
+            "--set variants.nf4.0.quantize.nf4.blok=64: quantize.nf4 has no option \"blok\"; did you mean "
+            "\"block\"?");
+  EXPECT_EQ(
+      message(kRecipe, {"variants.both.prune.magnitud.sparsity=0.4"}),
+      "--set variants.both.prune.magnitud.sparsity=0.4: \"variants.both\" has no entry \"prune.magnitud\"; "
+      "did you mean \"prune.magnitude\"?");
+  EXPECT_EQ(message(kRecipe, {"variants.nf5.0.block=64"}),
+            "--set variants.nf5.0.block=64: \"variants\" has no \"nf5\"; did you mean \"nf4\"?");
+  EXPECT_EQ(message(kRecipe, {"measure.gsm8k.limit=5"}),
+            "--set measure.gsm8k.limit=5: there is no measure \"gsm8k\"; did you mean \"task.gsm8k\"?");
+  EXPECT_EQ(message(kRecipe, {"modle=x"}),
+            "--set modle=x: a recipe has no key \"modle\"; did you mean \"model\"?");
+  EXPECT_EQ(message(kRecipe, {"seed=1\nmodel: x"}), "--set seed=1\nmodel: x: expected one value after the =");
+  EXPECT_EQ(message(kRecipe, {"seed=[1"}), "--set seed=[1: not YAML: end of sequence flow not found");
   EXPECT_EQ(message(kRecipe, {"model.x=1"}),
             "--set model.x=1: \"model\" is \"some-model\", so it has no \"x\"");
 }
