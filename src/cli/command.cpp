@@ -1,5 +1,8 @@
 #include "cli/command.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <sstream>
 
@@ -9,10 +12,66 @@
 
 namespace pare::cli {
 
+namespace {
+
+CLI::Validator number_check(const std::string& expected, const std::function<bool(double)>& fits) {
+  return {[=](const std::string& text) -> std::string {
+            double x = 0;
+            const auto r = std::from_chars(text.data(), text.data() + text.size(), x);
+            const bool number = r.ec == std::errc() && r.ptr == text.data() + text.size() && std::isfinite(x);
+            return number && fits(x) ? "" : fmt::format("found \"{}\", expected {}", text, expected);
+          },
+          ""};
+}
+
+/// The options of an app and of the subcommand that was chosen.
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* o : app.get_options())
+    for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  for (const CLI::App* sub : app.get_subcommands())
+    for (const std::string& name : option_names(*sub)) names.push_back(name);
+  return names;
+}
+
+std::string unexpected(const CLI::App& app) {
+  for (const std::string& word : app.remaining(true)) {
+    if (!word.starts_with("-")) continue;
+    const std::string name = word.substr(0, word.find('='));
+    const std::string near = nearest_name(name, option_names(app));
+    return fmt::format(
+        "there is no option \"{}\"{}", name, near.empty() ? "" : "; did you mean \"" + near + "\"?");
+  }
+  return fmt::format("found \"{}\", expected no more arguments", fmt::join(app.remaining(true), " "));
+}
+
+}  // namespace
+
+CLI::Validator at_least(double low) {
+  return number_check(fmt::format("{} or more", low), [=](double x) { return x >= low; });
+}
+CLI::Validator more_than(double low) {
+  return number_check(fmt::format("more than {}", low), [=](double x) { return x > low; });
+}
+CLI::Validator within(double low, double high) {
+  return number_check(fmt::format("{} to {}", low, high), [=](double x) { return x >= low && x <= high; });
+}
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return {[=](const std::string& text) -> std::string {
+            if (std::find(names.begin(), names.end(), text) != names.end()) return "";
+            const std::string near = nearest_name(text, names);
+            return fmt::format("found \"{}\", expected {}{}",
+                               text,
+                               fmt::join(names, ", "),
+                               near.empty() ? "" : "; did you mean \"" + near + "\"?");
+          },
+          ""};
+}
+
 Parser::Parser(const std::string& name, const std::string& summary) : app_(summary, "pare " + name) {
   app_.add_flag("--json", common_.json, "print one JSON document on stdout; logs go to stderr");
-  app_.add_option("--threads", common_.threads, "threads to use, 0 = one per core")
-      ->check(CLI::NonNegativeNumber);
+  app_.add_option("--threads", common_.threads, "threads to use, 0 = one per core")->check(at_least(0));
   app_.add_option("--store", common_.store, "folder of artefacts (default: $PARE_HOME or ~/.cache/pare)");
 }
 
@@ -23,7 +82,10 @@ bool Parser::parse(int argc, char** argv) {
     print_text(app_.help());
     return false;
   } catch (const CLI::ParseError& e) {
-    throw user_error("{}: {}; see `{} --help`", app_.get_name(), e.what(), app_.get_name());
+    // A question mark ends a suggestion: nothing more needs to be said.
+    const bool extras = dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr;
+    const std::string what = extras ? unexpected(app_) : e.what();
+    throw user_error("{}{}", what, what.ends_with("?") ? "" : "; see `" + app_.get_name() + " --help`");
   }
   set_threads(common_.threads);
   return true;

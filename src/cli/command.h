@@ -31,6 +31,12 @@ class Parser {
   Common common_;
 };
 
+/// Checks of an option's value; a message says what was found and what is expected.
+CLI::Validator at_least(double low);
+CLI::Validator more_than(double low);
+CLI::Validator within(double low, double high);
+CLI::Validator one_of(const std::vector<std::string>& names);
+
 /// One JSON document and a newline on stdout. Throws a job error when stdout is gone.
 void print_json(const json& document);
 /// Text on stdout, as it is.

@@ -98,11 +98,10 @@ int data(int argc, char** argv) {
   bool as_json = false;
   make->add_option("kind", kind, "sums | tokenizer | model")
       ->required()
-      ->check(CLI::IsMember({"sums", "tokenizer", "model"}));
+      ->check(one_of({"sums", "tokenizer", "model"}));
   make->add_option("--out", out, "folder to write to")->required();
-  make->add_option("--n", n, "sums: training problems (a tenth as many for the test)")
-      ->check(CLI::PositiveNumber);
-  make->add_option("--seed", seed, "seed");
+  make->add_option("--n", n, "sums: training problems (a tenth as many for the test)")->check(more_than(0));
+  make->add_option("--seed", seed, "seed")->check(at_least(0));
   make->add_option("--like", like, "model: shape, e.g. qwen2.5-0.5b, qwen2.5-1.5b, tinyllama-1.1b, sums-3m");
   make->add_option("--text", text, "tokenizer: a text file (default: word problems)");
   make->add_option("--vocab", vocab, "tokenizer: tokens");

@@ -15,7 +15,7 @@ namespace pare::cli {
 int doctor(int argc, char** argv) {
   Parser parser("doctor", "Measure this machine's limits (a few seconds) and say what is missing.");
   double seconds = 1.0;
-  parser.app().add_option("--seconds", seconds, "time for each measurement")->check(CLI::Range(0.05, 60.0));
+  parser.app().add_option("--seconds", seconds, "time for each measurement")->check(within(0.05, 60.0));
   if (!parser.parse(argc, argv)) return 0;
   const Store store(parser.common().store);
   const MachineLimits m = measure_machine(seconds);
@@ -87,10 +87,10 @@ int gc(int argc, char** argv) {
   bool dry_run = false;
   parser.app()
       .add_option("--max-gb", max_gb, "keep at most so many GB of artefacts, the least recently used go")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   parser.app()
       .add_option("--max-age-days", max_age_days, "artefacts not used for so long go")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   parser.app().add_flag("--dry-run", dry_run, "only say what would go");
   if (!parser.parse(argc, argv)) return 0;
   Store store(parser.common().store);

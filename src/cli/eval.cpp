@@ -19,6 +19,20 @@ const MetricValue* find(const MeasureResult& r, const std::string& name) {
   return nullptr;
 }
 
+/// A task by its short name, gsm8k for task.gsm8k, or any measure.
+const MeasureInfo& task_or_measure(const std::string& name) {
+  std::vector<std::string> names;
+  for (const MeasureInfo& m : measures()) {
+    names.push_back(m.name.starts_with("task.") ? m.name.substr(5) : m.name);
+    if (name == m.name || name == names.back()) return find_measure(m.name);
+  }
+  const std::string near = nearest_name(name, names);
+  throw user_error(
+      "--task: there is no task \"{}\"; {}",
+      name,
+      near.empty() ? fmt::format("there are {}", fmt::join(names, ", ")) : "did you mean \"" + near + "\"?");
+}
+
 }  // namespace
 
 int eval(int argc, char** argv) {
@@ -28,20 +42,17 @@ int eval(int argc, char** argv) {
   parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
   parser.app().add_option("--task", task, "the task, see `pare list tasks`")->required();
   parser.app().add_option("--data", data, "sums:test, or a .jsonl file of {\"question\", \"answer\"}");
-  parser.app().add_option("--limit", limit, "the first so many problems")->check(CLI::NonNegativeNumber);
-  parser.app()
-      .add_option("--shots", shots, "solved examples before each question")
-      ->check(CLI::NonNegativeNumber);
+  parser.app().add_option("--limit", limit, "the first so many problems")->check(at_least(0));
+  parser.app().add_option("--shots", shots, "solved examples before each question")->check(at_least(0));
   parser.app()
       .add_option("--batch", batch, "problems at once (never changes an answer)")
-      ->check(CLI::PositiveNumber);
-  parser.app().add_option("--max-new-tokens", max_new_tokens, "longest answer")->check(CLI::PositiveNumber);
-  parser.app().add_option("--compute", compute, "arithmetic")->check(CLI::IsMember({"exact", "fast"}));
+      ->check(more_than(0));
+  parser.app().add_option("--max-new-tokens", max_new_tokens, "longest answer")->check(more_than(0));
+  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
   parser.app().add_option("--out", out, "folder for the per-sample JSON lines (default: the store)");
   if (!parser.parse(argc, argv)) return 0;
   const Store store(parser.common().store);
-  const MeasureInfo& info =
-      find_measure(task.find('.') == std::string::npos && task == "gsm8k" ? "task." + task : task);
+  const MeasureInfo& info = task_or_measure(task);
 
   MeasureInput input;
   input.model = resolve_model(model, store);

@@ -31,20 +31,23 @@ int generate(int argc, char** argv) {
   parser.app()
       .add_option("--ids", ids, "a file with one JSON array of ids a line: one prompt each")
       ->excludes(prompt_option);
+  parser.app().add_option("--max-new-tokens", max_new_tokens, "longest continuation")->check(more_than(0));
+  parser.app().add_option("--temperature", o.sampler.temperature, "0 = greedy")->check(at_least(0));
   parser.app()
-      .add_option("--max-new-tokens", max_new_tokens, "longest continuation")
-      ->check(CLI::PositiveNumber);
-  parser.app().add_option("--temperature", o.sampler.temperature, "0 = greedy");
-  parser.app().add_option("--top-k", o.sampler.top_k, "keep the k likeliest tokens, 0 = all");
-  parser.app().add_option("--top-p", o.sampler.top_p, "keep the likeliest tokens up to this share, 1 = all");
-  parser.app().add_option("--seed", o.sampler.seed, "seed of sampling");
-  parser.app().add_option(
-      "--stop", o.stop_strings, "text that ends the continuation; may be given several times");
+      .add_option("--top-k", o.sampler.top_k, "keep the k likeliest tokens, 0 = all")
+      ->check(at_least(0));
+  parser.app()
+      .add_option("--top-p", o.sampler.top_p, "keep the likeliest tokens up to this share, 1 = all")
+      ->check(within(0, 1));
+  parser.app().add_option("--seed", o.sampler.seed, "seed of sampling")->check(at_least(0));
+  parser.app()
+      .add_option("--stop", o.stop_strings, "text that ends the continuation; may be given several times")
+      ->allow_extra_args(false);
   parser.app()
       .add_option("--batch", o.batch, "prompts at once (never changes an answer)")
-      ->check(CLI::PositiveNumber);
+      ->check(more_than(0));
   parser.app().add_flag("--ignore-eos", ignore_eos, "go on after the end-of-sequence token");
-  parser.app().add_option("--compute", compute, "arithmetic")->check(CLI::IsMember({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
   if (!parser.parse(argc, argv)) return 0;
   if (prompt_option->count() == 0 && ids.empty())
     throw user_error("generate: give --prompt TEXT or --ids FILE");

@@ -47,7 +47,7 @@ int list(int argc, char** argv) {
   std::string kind;
   parser.app()
       .add_option("kind", kind, "recipes | models | stages | tasks | formats; all when left out")
-      ->check(CLI::IsMember(kinds));
+      ->check(one_of(kinds));
   if (!parser.parse(argc, argv)) return 0;
   if (parser.common().json) {
     json all = json::array();

@@ -13,9 +13,13 @@ namespace {
 
 void add_recipe_options(CLI::App& app, std::string& recipe, RunOptions& o) {
   app.add_option("recipe", recipe, "a recipe file, or the name of a shipped recipe")->required();
-  app.add_option(
-      "--set", o.set, "path=value: change any key of the recipe, e.g. variants.nf4.0.quantize.nf4.block=128");
-  app.add_option("--only", o.only, "run only this variant (and the baseline); may be given several times");
+  // One value each time: what follows may be the recipe.
+  app.add_option("--set",
+                 o.set,
+                 "path=value: change any key of the recipe, e.g. variants.nf4.0.quantize.nf4.block=128")
+      ->allow_extra_args(false);
+  app.add_option("--only", o.only, "run only this variant (and the baseline); may be given several times")
+      ->allow_extra_args(false);
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ std::string table(const json& run) {
 int runs(int argc, char** argv) {
   Parser parser("runs", "List recorded runs, the latest first.");
   i64 limit = 20;
-  parser.app().add_option("--limit", limit, "at most so many")->check(CLI::PositiveNumber);
+  parser.app().add_option("--limit", limit, "at most so many")->check(more_than(0));
   if (!parser.parse(argc, argv)) return 0;
   const RunsDb db;
   json all = json::array();

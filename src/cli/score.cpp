@@ -26,12 +26,12 @@ int score(int argc, char** argv) {
       ->excludes(text_option);
   parser.app()
       .add_option("--window", o.window, "tokens the model sees at once (default: as many as it takes)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   parser.app()
       .add_option("--stride", o.stride, "tokens by which windows move on (default: the window)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   parser.app().add_flag("--per-token", per_token, "with --json: every token's value");
-  parser.app().add_option("--compute", compute, "arithmetic")->check(CLI::IsMember({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
   if (!parser.parse(argc, argv)) return 0;
   if (text.empty() == ids.empty()) throw user_error("score: give either --text FILE or --ids FILE");
 
@@ -68,7 +68,7 @@ int logits(int argc, char** argv) {
   parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
   parser.app().add_option("--ids", ids, "a file with one JSON array of ids a line")->required();
   parser.app().add_option("--out", out, "the safetensors file to write")->required();
-  parser.app().add_option("--compute", compute, "arithmetic")->check(CLI::IsMember({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
   if (!parser.parse(argc, argv)) return 0;
   const Model loaded = load_model(resolve_model(model, Store(parser.common().store)));
   std::vector<std::pair<std::string, Tensor>> tensors;
