@@ -31,7 +31,7 @@ void check(const json& options, const json&) { options_of(options); }
 
 MeasureCost estimate(const MeasureLoad& load) {
   const Options o = options_of(load.options);
-  const i64 rows = std::min(o.score.batch_rows, load.config.max_positions * 2);
+  const i64 rows = std::min(load.config.max_positions, logit_rows(load.config.V));
   const i64 baseline_bytes = load.baseline_bytes > 0 ? load.baseline_bytes : load.model_bytes;
   return {2 * forward_s(load, expected_tokens(load.data, o.limit)),
           load.model_bytes + baseline_bytes + 2 * activation_bytes(load.config, o.score.batch_rows, rows)};

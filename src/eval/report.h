@@ -44,6 +44,7 @@ struct Series {
   std::vector<std::pair<double, double>> points;
 };
 
+/// 0 = not known: what was cached when this run first saw it.
 struct StageCost {
   std::string variant, stage;
   bool cached = false;

@@ -147,6 +147,11 @@ std::string human_seconds(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string measured_seconds(const StageCost& cost) {
+  if (!cost.cached) return human_seconds(cost.s_measured);
+  return cost.s_measured > 0 ? human_seconds(cost.s_measured) + " (cached)" : "cached";
+}
+
 std::string p_value(double p) { return p < 0.001 ? "p<0.001" : fmt::format("p={}", decimals(p, 3)); }
 
 std::string clean(std::string_view text) {

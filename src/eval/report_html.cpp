@@ -231,13 +231,14 @@ std::string costs_table(const ReportData& data) {
   const auto bytes = [](i64 n) {
     return n > 0 ? report::human_bytes(static_cast<double>(n)) : std::string("–");
   };
-  const auto line = [&](const std::string& start, const StageCost& c, bool cached) {
+  const auto line = [&](const std::string& start, const StageCost& c) {
     out += start;
     out += fmt::format(
         "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-        report::human_seconds(c.s_predicted),
-        cached ? "<span class=\"muted\">cached</span>" : report::human_seconds(c.s_measured),
-        cached ? "–" : ratio_text(c.s_measured, c.s_predicted),
+        c.s_predicted > 0 ? report::human_seconds(c.s_predicted) : "–",
+        c.cached ? "<span class=\"muted\">" + report::measured_seconds(c) + "</span>"
+                 : report::measured_seconds(c),
+        ratio_text(c.s_measured, c.s_predicted),
         bytes(c.peak_bytes_predicted),
         bytes(c.peak_bytes_measured),
         ratio_text(static_cast<double>(c.peak_bytes_measured), static_cast<double>(c.peak_bytes_predicted)));
@@ -248,16 +249,14 @@ std::string costs_table(const ReportData& data) {
                      swatch(colour_of(data, c.variant)),
                      escape_html(c.variant),
                      escape_html(c.stage)),
-         c,
-         c.cached);
+         c);
     if (c.cached) continue;
     total.s_predicted += c.s_predicted;
     total.s_measured += c.s_measured;
     total.peak_bytes_predicted = std::max(total.peak_bytes_predicted, c.peak_bytes_predicted);
     total.peak_bytes_measured = std::max(total.peak_bytes_measured, c.peak_bytes_measured);
   }
-  line(
-      "<tr class=\"total\"><td class=\"l\" colspan=\"2\">in all, without what was cached</td>", total, false);
+  line("<tr class=\"total\"><td class=\"l\" colspan=\"2\">in all, without what was cached</td>", total);
   return out + "</tbody></table></div></section>\n";
 }
 

@@ -49,8 +49,8 @@ std::string costs_table(const std::vector<StageCost>& costs) {
   for (const StageCost& c : costs) {
     out += row({escaped(c.variant),
                 escaped(c.stage),
-                report::human_seconds(c.s_predicted),
-                c.cached ? "cached" : report::human_seconds(c.s_measured),
+                c.s_predicted > 0 ? report::human_seconds(c.s_predicted) : "–",
+                report::measured_seconds(c),
                 bytes(c.peak_bytes_predicted),
                 bytes(c.peak_bytes_measured)});
   }

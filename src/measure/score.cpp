@@ -46,7 +46,20 @@ void each_window(const std::vector<std::vector<i32>>& sequences,
   }
 }
 
+/// Calls body(begin, end) for pieces of n rows whose logits stay within some megabytes: a vocabulary may have
+/// 150 000 tokens and a window as many positions. Rows do not depend on each other, so pieces change no bits.
+template <class Body>
+void each_piece(i64 n, i64 V, Body&& body) {
+  const i64 rows = logit_rows(V);
+  for (i64 begin = 0; begin < n; begin += rows) body(begin, std::min(n, begin + rows));
+}
+
 }  // namespace
+
+i64 logit_rows(i64 V) {
+  constexpr i64 kBytes = 32'000'000;
+  return std::max<i64>(16, kBytes / (4 * V));
+}
 
 std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences,
                                        const ScoreOptions& o,
@@ -93,16 +106,18 @@ Score score_sequences(const Model& model,
     i64 row = 0;
     for (const ScoreWindow& w : part) {
       const i64 n = w.end - w.score_from, first = row + w.score_from - 1 - w.begin;
-      head(model, acts.out.rows(first, first + n), logits);
-      Tensor targets = Tensor::empty({n}, DType::i32);
       const auto& ids = sequences[static_cast<std::size_t>(w.sequence)];
-      std::copy(ids.begin() + w.score_from, ids.begin() + w.end, targets.data<i32>());
-      reuse(nll, {n});
-      cross_entropy(logits, targets, nll);
-      for (const float x : nll.span<float>()) {
-        out.nll_sum += x;
-        out.nll[static_cast<std::size_t>(w.sequence)].push_back(x);
-      }
+      each_piece(n, model.config.V, [&](i64 begin, i64 end) {
+        head(model, acts.out.rows(first + begin, first + end), logits);
+        Tensor targets = Tensor::empty({end - begin}, DType::i32);
+        std::copy(ids.begin() + w.score_from + begin, ids.begin() + w.score_from + end, targets.data<i32>());
+        reuse(nll, {end - begin});
+        cross_entropy(logits, targets, nll);
+        for (const float x : nll.span<float>()) {
+          out.nll_sum += x;
+          out.nll[static_cast<std::size_t>(w.sequence)].push_back(x);
+        }
+      });
       out.tokens += n;
       row += w.end - w.begin;
     }
@@ -155,14 +170,16 @@ Divergence divergence(const Model& baseline,
     i64 row = 0;
     for (const ScoreWindow& w : part) {
       const i64 n = w.end - w.score_from, first = row + w.score_from - 1 - w.begin;
-      head(baseline, acts_p.out.rows(first, first + n), p);
-      head(variant, acts_q.out.rows(first, first + n), q);
-      log_softmax(p, p);
-      log_softmax(q, q);
       std::vector<RowDivergence> rows(static_cast<std::size_t>(n));
-      parallel_rows(n, 16, [&](i64 begin, i64 end) {
-        for (i64 i = begin; i < end; ++i)
-          rows[static_cast<std::size_t>(i)] = row_divergence(p.f32() + i * V, q.f32() + i * V, V);
+      each_piece(n, V, [&](i64 from, i64 to) {
+        head(baseline, acts_p.out.rows(first + from, first + to), p);
+        head(variant, acts_q.out.rows(first + from, first + to), q);
+        log_softmax(p, p);
+        log_softmax(q, q);
+        parallel_rows(to - from, 16, [&](i64 begin, i64 end) {
+          for (i64 i = begin; i < end; ++i)
+            rows[static_cast<std::size_t>(from + i)] = row_divergence(p.f32() + i * V, q.f32() + i * V, V);
+        });
       });
       const std::size_t s = static_cast<std::size_t>(w.sequence);
       for (const RowDivergence& r : rows) {

@@ -42,6 +42,9 @@ struct Score {
   double nll_mean() const { return tokens ? nll_sum / static_cast<double>(tokens) : 0; }
 };
 
+/// Rows of logits that are held at once, for a vocabulary of V tokens.
+i64 logit_rows(i64 V);
+
 /// Same bits for any batch_rows and thread count.
 Score score_sequences(const Model& model,
                       const std::vector<std::vector<i32>>& sequences,

@@ -56,19 +56,36 @@ void Executor::record(const std::string& variant,
   r.position = position;
   r.isa = isa_name();
   r.cached = cached;
-  if (planned && !cached) r.s_predicted = planned->s;
-  if (planned) r.peak_bytes_predicted = planned->peak_bytes, r.disk_bytes_predicted = planned->disk_bytes;
-  r.s_measured = s;
-  if (peak_bytes > 0 && !cached) r.peak_bytes_measured = peak_bytes;
   r.disk_bytes = disk_bytes;
+  if (!cached) {  // else the row keeps what an earlier execution took
+    r.s_measured = s;
+    if (peak_bytes > 0) r.peak_bytes_measured = peak_bytes;
+    if (planned) {
+      r.s_estimated = planned->s_estimated;
+      r.s_predicted = planned->s;
+      r.peak_bytes_predicted = planned->peak_bytes;
+      r.disk_bytes_predicted = planned->disk_bytes;
+    }
+  }
   db_.add_stage(p_.run_id, r);
-  costs_.push_back({variant,
-                    stage,
-                    cached,
-                    planned ? planned->s : 0,
-                    s,
-                    planned ? planned->peak_bytes : 0,
-                    cached ? 0 : peak_bytes});
+}
+
+std::vector<StageCost> Executor::costs() const {
+  std::vector<StageCost> out;
+  const std::vector<StageRecord> rows = db_.stages(p_.run_id);
+  for (const Chain& chain : p_.chains) {
+    const std::size_t n = chain.steps.size() + p_.recipe.measures.size();
+    for (const StageRecord& r : rows)
+      if (r.variant == chain.name && r.position < static_cast<i64>(n))
+        out.push_back({r.variant,
+                       r.stage,
+                       r.cached,
+                       r.s_predicted.value_or(0),
+                       r.s_measured.value_or(0),
+                       r.peak_bytes_predicted.value_or(0),
+                       r.peak_bytes_measured.value_or(0)});
+  }
+  return out;
 }
 
 void Executor::keep_curves(const std::string& key, const std::vector<CurvePoint>& points) {

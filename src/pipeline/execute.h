@@ -29,7 +29,9 @@ class Executor {
   /// All measures of the recipe on `made`, re-loaded from disk. `baseline`: null for the baseline itself.
   Measured measure(const Chain& chain, const Made& made, const Made* baseline);
 
-  const std::vector<StageCost>& costs() const { return costs_; }
+  /// In the order of the plan; a stage that was cached has the figures of its earlier execution in this run,
+  /// else zeros.
+  std::vector<StageCost> costs() const;
   const std::vector<Series>& series() const { return series_; }
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -50,7 +52,6 @@ class Executor {
   const std::vector<PlanRow>& plan_;
   RunsDb& db_;
   bool fresh_;
-  std::vector<StageCost> costs_;
   std::vector<Series> series_;
   std::vector<std::string> notes_;
 };

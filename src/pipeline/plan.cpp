@@ -40,11 +40,11 @@ Cost measure_cost(
   return {kStartS + cost.s, kProgramBytes + cost.bytes, 0};
 }
 
-/// Median of measured / predicted seconds of earlier executions; 1 without any.
+/// Median of measured / estimated seconds of earlier executions; 1 without any.
 double correction(const RunsDb& db, const std::string& stage) {
   std::vector<double> ratios;
   for (const StageTime& t : db.stage_times(stage, isa_name()))
-    if (t.s_predicted > 1e-6 && t.s_measured > 0) ratios.push_back(t.s_measured / t.s_predicted);
+    if (t.s_estimated > 1e-6 && t.s_measured > 0) ratios.push_back(t.s_measured / t.s_estimated);
   if (ratios.empty()) return 1;
   std::nth_element(
       ratios.begin(), ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2), ratios.end());
@@ -78,6 +78,7 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
       rows.push_back({chain.name,
                       step.stage->name,
                       found.has_value(),
+                      cost.s,
                       found ? 0 : cost.s * correction(db, step.stage->name),
                       cost.peak_bytes,
                       cost.disk_bytes});
@@ -95,7 +96,7 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
       const Cost cost = measure_cost(use, p, shape, is_baseline ? 0 : baseline_bytes, speeds);
       const std::string name = "measure:" + use.name;
       rows.push_back(
-          {chain.name, name, cached, cached ? 0 : cost.s * correction(db, name), cost.peak_bytes, 0});
+          {chain.name, name, cached, cost.s, cached ? 0 : cost.s * correction(db, name), cost.peak_bytes, 0});
     }
   }
   return rows;

@@ -24,7 +24,8 @@ struct RunOptions {
 struct PlanRow {
   std::string variant, stage;  // stage: "quantize.nf4", or "measure:speed"
   bool cached = false;
-  double s = 0;
+  double s_estimated = 0;  // as the stage tells
+  double s = 0;            // that, corrected by what earlier runs took
   i64 peak_bytes = 0, disk_bytes = 0;
 };
 

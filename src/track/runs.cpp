@@ -77,13 +77,22 @@ void RunsDb::begin_run(const std::string& id,
                        const std::string& model,
                        const json& options) {
   Transaction transaction(*db_);
-  Statement(*db_, "delete from runs where id = ?").bind(id).run();  // its other rows go with it
   const i64 pid = ::getpid();
   Statement(*db_,
             "insert into runs (id, recipe, model, status, started_s, pid, pid_start, host, options) "
-            "values (?, ?, ?, 'running', ?, ?, ?, ?, ?)")
+            "values (?, ?, ?, 'running', ?, ?, ?, ?, ?) on conflict (id) do update set "
+            "recipe = excluded.recipe, model = excluded.model, status = excluded.status, "
+            "started_s = excluded.started_s, finished_s = null, pid = excluded.pid, "
+            "pid_start = excluded.pid_start, host = excluded.host, error = '', options = excluded.options")
       .bind(id, recipe, model, unix_time_s(), pid, process_start(pid), host_name(), options.dump())
       .run();
+  for (const char* rows : {"delete from variants where run = ?",
+                           "delete from metrics where run = ?",
+                           "delete from comparisons where run = ?",
+                           "delete from series where run = ?",
+                           "delete from params where run = ?",
+                           "delete from tags where run = ?"})
+    Statement(*db_, rows).bind(id).run();
   transaction.commit();
 }
 
@@ -113,17 +122,29 @@ void RunsDb::add_variant(const std::string& run, const VariantRecord& v) {
 }
 
 void RunsDb::add_stage(const std::string& run, const StageRecord& s) {
-  Statement(
-      *db_,
-      "insert or replace into stages (run, variant, stage, position, isa, cached, s_predicted, s_measured, "
-      "peak_bytes_predicted, peak_bytes_measured, disk_bytes_predicted, disk_bytes) "
-      "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  Transaction transaction(*db_);
+  Statement(*db_, "delete from stages where run = ? and variant = ? and position = ? and stage <> ?")
+      .bind(run, s.variant, s.position, s.stage)
+      .run();
+  Statement(*db_,
+            "insert into stages (run, variant, stage, position, isa, cached, s_estimated, s_predicted, "
+            "s_measured, peak_bytes_predicted, peak_bytes_measured, disk_bytes_predicted, disk_bytes) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (run, variant, position) do update "
+            "set isa = case when excluded.s_measured is null then isa else excluded.isa end, "
+            "cached = excluded.cached, s_estimated = coalesce(excluded.s_estimated, s_estimated), "
+            "s_predicted = coalesce(excluded.s_predicted, s_predicted), "
+            "s_measured = coalesce(excluded.s_measured, s_measured), "
+            "peak_bytes_predicted = coalesce(excluded.peak_bytes_predicted, peak_bytes_predicted), "
+            "peak_bytes_measured = coalesce(excluded.peak_bytes_measured, peak_bytes_measured), "
+            "disk_bytes_predicted = coalesce(excluded.disk_bytes_predicted, disk_bytes_predicted), "
+            "disk_bytes = coalesce(excluded.disk_bytes, disk_bytes)")
       .bind(run,
             s.variant,
             s.stage,
             s.position,
             s.isa,
             s.cached,
+            s.s_estimated,
             s.s_predicted,
             s.s_measured,
             s.peak_bytes_predicted,
@@ -131,6 +152,7 @@ void RunsDb::add_stage(const std::string& run, const StageRecord& s) {
             s.disk_bytes_predicted,
             s.disk_bytes)
       .run();
+  transaction.commit();
 }
 
 void RunsDb::add_metric(const std::string& run, const MetricRecord& m) {

@@ -40,6 +40,7 @@ struct StageRecord {
   i64 position = 0;  // in the variant, from 0
   std::string isa;
   bool cached = false;
+  std::optional<double> s_estimated;  // as the stage tells; s_predicted: corrected by earlier measurements
   std::optional<double> s_predicted, s_measured;
   std::optional<i64> peak_bytes_predicted, peak_bytes_measured, disk_bytes_predicted, disk_bytes;
 };
@@ -64,7 +65,7 @@ struct SeriesPoint {
 };
 
 struct StageTime {
-  double s_predicted = 0, s_measured = 0;
+  double s_estimated = 0, s_measured = 0;
 };
 
 using NamedText = std::pair<std::string, std::string>;
@@ -80,7 +81,7 @@ class RunsDb {
   static std::filesystem::path default_file();
 
   /// Records a run of this process, started now. All rows of an earlier run of this id go, in the same
-  /// transaction.
+  /// transaction, but what its stages took: most of them will be found, not made.
   void begin_run(const std::string& id,
                  const std::string& recipe,
                  const std::string& model,
@@ -88,7 +89,8 @@ class RunsDb {
   void finish_run(const std::string& id);
   void fail_run(const std::string& id, const std::string& error);
 
-  /// A row of the same run and name is replaced; the run must have begun.
+  /// A row of the same run and name is replaced; the run must have begun. What a stage does not know (it was
+  /// cached) it keeps from the row before, when that is of the same stage.
   void add_variant(const std::string& run, const VariantRecord& variant);
   void add_stage(const std::string& run, const StageRecord& stage);
   void add_metric(const std::string& run, const MetricRecord& metric);
@@ -118,8 +120,8 @@ class RunsDb {
   std::vector<std::string> series_names(const std::string& run, const std::string& variant) const;
   std::vector<NamedText> params(const std::string& run) const;
   std::vector<NamedText> tags(const std::string& run) const;
-  /// Predicted and measured seconds of the latest `limit` executions of a stage that were not cached, on one
-  /// ISA tier; the latest first.
+  /// Estimated and measured seconds of the latest `limit` executions of a stage on one ISA tier; the latest
+  /// run first.
   std::vector<StageTime> stage_times(const std::string& stage, const std::string& isa, i64 limit = 50) const;
 
  private:

@@ -64,8 +64,8 @@ std::vector<VariantRecord> RunsDb::variants(const std::string& run) const {
 std::vector<StageRecord> RunsDb::stages(const std::string& run) const {
   Statement query(
       *db_,
-      "select variant, stage, position, isa, cached, s_predicted, s_measured, peak_bytes_predicted, "
-      "peak_bytes_measured, disk_bytes_predicted, disk_bytes from stages where run = ? "
+      "select variant, stage, position, isa, cached, s_estimated, s_predicted, s_measured, "
+      "peak_bytes_predicted, peak_bytes_measured, disk_bytes_predicted, disk_bytes from stages where run = ? "
       "order by variant, position");
   query.bind(run);
   std::vector<StageRecord> all;
@@ -77,10 +77,11 @@ std::vector<StageRecord> RunsDb::stages(const std::string& run) const {
                    query.integer(4) != 0,
                    query.real_or_none(5),
                    query.real_or_none(6),
-                   query.integer_or_none(7),
+                   query.real_or_none(7),
                    query.integer_or_none(8),
                    query.integer_or_none(9),
-                   query.integer_or_none(10)});
+                   query.integer_or_none(10),
+                   query.integer_or_none(11)});
   return all;
 }
 
@@ -144,8 +145,8 @@ std::vector<StageTime> RunsDb::stage_times(const std::string& stage,
                                            const std::string& isa,
                                            i64 limit) const {
   Statement query(*db_,
-                  "select s_predicted, s_measured from stages join runs on runs.id = stages.run "
-                  "where stage = ? and isa = ? and not cached and s_measured is not null "
+                  "select s_estimated, s_measured from stages join runs on runs.id = stages.run "
+                  "where stage = ? and isa = ? and s_estimated is not null and s_measured is not null "
                   "order by runs.started_s desc, stages.rowid desc limit ?");
   query.bind(stage, isa, limit);
   std::vector<StageTime> all;

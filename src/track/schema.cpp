@@ -47,6 +47,7 @@ create table tags (
   run text not null references runs (id) on delete cascade, name text not null, value text not null,
   primary key (run, name));
 )",
+      "alter table stages add column s_estimated real;",
   };
   return all;
 }

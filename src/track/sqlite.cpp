@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace pare {
@@ -24,10 +25,17 @@ Sqlite::Sqlite(const std::filesystem::path& file) : file_(file) {
   };
   if (code != SQLITE_OK) throw refuse();
   ::sqlite3_busy_timeout(handle_, kBusy_ms);
+  // Processes that make the file at the same moment: the one that wants to change the mode while another
+  // reads is told so at once, without waiting for the time above.
+  const Stopwatch watch;
+  const auto busy = [&] { return (::sqlite3_errcode(handle_) & 0xFF) == SQLITE_BUSY; };
+  while (::sqlite3_exec(handle_, "pragma journal_mode = wal", nullptr, nullptr, nullptr) != SQLITE_OK) {
+    if (!busy() || watch.elapsed_s() * 1000 > kBusy_ms) throw refuse();
+    ::sqlite3_sleep(5);
+  }
   // A commit may be lost with the machine's power, but never the database: the reader of runs can live with
   // that.
-  for (const char* sql :
-       {"pragma journal_mode = wal", "pragma synchronous = normal", "pragma foreign_keys = on"})
+  for (const char* sql : {"pragma synchronous = normal", "pragma foreign_keys = on"})
     if (::sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) throw refuse();
 }
 

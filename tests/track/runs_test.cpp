@@ -55,8 +55,8 @@ TEST_F(Runs, WhatIsWrittenIsReadBack) {
   db.begin_run("r1", "try.yaml", "tiny", {{"set", {{"bits", 4}}}});
   db.add_variant("r1", {"base", "k0", "h0", 1000, false, true});
   db.add_variant("r1", {"a'; drop table runs; --", "k1", "h1", 5'000'000'000, true, false});
-  db.add_stage("r1", {"base", "export", 1, "avx2", true, 1.5, std::nullopt, 10, std::nullopt, 20, 21});
-  db.add_stage("r1", {"base", "quantize", 0, "avx2", false, 1.5, 2.5, 10, 11, 20, 21});
+  db.add_stage("r1", {"base", "export", 1, "avx2", true, 1.5, 1.5, std::nullopt, 10, std::nullopt, 20, 21});
+  db.add_stage("r1", {"base", "quantize", 0, "avx2", false, 1.5, 1.5, 2.5, 10, 11, 20, 21});
   db.add_metric("r1", {"base", "ppl.value", 12.5, 12, 13, 100, "1"});
   const double nan = std::nan("");
   db.add_metric("r1", {"base", "a.first", 1, nan, nan, 1, "s"});
@@ -130,12 +130,12 @@ TEST_F(Runs, ARowThatIsWrittenAgainIsReplacedInItsPlace) {
   EXPECT_EQ(metrics[0].unit, "s");
 }
 
-TEST_F(Runs, BeginningARunAgainForgetsItsRowsAndNoOthers) {
+TEST_F(Runs, BeginningARunAgainForgetsItsRowsAndNoOthersButNotWhatStagesTook) {
   RunsDb db(file_);
   for (const char* id : {"r", "other"}) {
     db.begin_run(id, "x", "m", json::object());
     db.add_variant(id, {"v", "k", "h", 1, false, false});
-    db.add_stage(id, {"v", "s", 0, "avx2", false, 1, 1, 1, 1, 1, 1});
+    db.add_stage(id, {"v", "s", 0, "avx2", false, 1, 1, 1, 1, 1, 1, 1});
     db.add_metric(id, {"v", "m", 1, 1, 1, 1, ""});
     db.add_comparison(id, {"v", "m", 1, 1, 1, 1});
     db.add_series(id, "v", "loss", {{0, 1, 1}});
@@ -148,7 +148,8 @@ TEST_F(Runs, BeginningARunAgainForgetsItsRowsAndNoOthers) {
   db.begin_run("r", "y", "m", json::object());
   EXPECT_EQ(db.run("r")->recipe, "y");
   EXPECT_EQ(db.run("r")->error, "");
-  EXPECT_TRUE(db.variants("r").empty() && db.stages("r").empty() && db.metrics("r").empty());
+  EXPECT_TRUE(db.variants("r").empty() && db.metrics("r").empty());
+  EXPECT_EQ(db.stages("r").size(), 1);
   EXPECT_TRUE(db.comparisons("r").empty() && db.series("r", "v", "loss").empty());
   EXPECT_TRUE(db.params("r").empty() && db.tags("r").empty());
   EXPECT_EQ(db.variants("other").size() + db.stages("other").size() + db.metrics("other").size(), 3);
@@ -172,21 +173,46 @@ TEST_F(Runs, TheLatestComeFirstUpToTheLimit) {
   EXPECT_EQ(runs[2].id, "2");
 }
 
-TEST_F(Runs, StageTimesAreOfOneStageAndTierAndNotCached) {
+TEST_F(Runs, StageTimesAreOfOneStageAndTierAndMeasured) {
   RunsDb db(file_);
   db.begin_run("r", "x", "m", json::object());
-  db.add_stage("r", {"v", "gptq", 0, "avx2", false, 10, 12, 1, 1, 1, 1});
-  db.add_stage("r", {"v", "gptq", 1, "avx2", true, 10, 0.01, 1, 1, 1, 1});
-  db.add_stage("r", {"v", "gptq", 2, "scalar", false, 10, 99, 1, 1, 1, 1});
-  db.add_stage("r", {"v", "rtn", 3, "avx2", false, 10, 98, 1, 1, 1, 1});
-  db.add_stage("r", {"v", "gptq", 4, "avx2", false, 10, std::nullopt, 1, 1, 1, 1});
-  db.add_stage("r", {"v", "gptq", 5, "avx2", false, 20, 25, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "gptq", 0, "avx2", false, 10, 11, 12, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "gptq", 1, "avx2", true, {}, {}, {}, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "gptq", 2, "scalar", false, 10, 11, 99, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "rtn", 3, "avx2", false, 10, 11, 98, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "gptq", 4, "avx2", false, 10, 11, std::nullopt, 1, 1, 1, 1});
+  db.add_stage("r", {"v", "gptq", 5, "avx2", false, 20, 22, 25, 1, 1, 1, 1});
   const auto times = db.stage_times("gptq", "avx2");
   ASSERT_EQ(times.size(), 2);
-  EXPECT_EQ(times[0].s_predicted, 20);
+  EXPECT_EQ(times[0].s_estimated, 20);
   EXPECT_EQ(times[0].s_measured, 25);
   EXPECT_EQ(times[1].s_measured, 12);
   EXPECT_EQ(db.stage_times("gptq", "avx2", 1).size(), 1);
+}
+
+TEST_F(Runs, ACachedStageKeepsWhatItsExecutionTook) {
+  RunsDb db(file_);
+  const auto again = [&](const StageRecord& s) {
+    db.begin_run("r", "x", "m", json::object());
+    db.add_stage("r", s);
+    const auto rows = db.stages("r");
+    EXPECT_EQ(rows.size(), 1);
+    return rows.front();
+  };
+  again({"v", "gptq", 0, "avx2", false, 10, 11, 12, 13, 14, 15, 16});
+  const StageRecord cached = again({"v", "gptq", 0, "scalar", true, {}, {}, {}, {}, {}, {}, 17});
+  EXPECT_TRUE(cached.cached);
+  EXPECT_EQ(cached.isa, "avx2");
+  EXPECT_EQ(cached.s_estimated, 10);
+  EXPECT_EQ(cached.s_predicted, 11);
+  EXPECT_EQ(cached.s_measured, 12);
+  EXPECT_EQ(cached.peak_bytes_measured, 14);
+  EXPECT_EQ(cached.disk_bytes, 17);
+  EXPECT_EQ(db.stage_times("gptq", "avx2").size(), 1);
+  // Another stage at the same place has taken nothing yet.
+  const StageRecord other = again({"v", "rtn", 0, "scalar", true, {}, {}, {}, {}, {}, {}, 1});
+  EXPECT_FALSE(other.s_measured);
+  EXPECT_EQ(other.isa, "scalar");
 }
 
 TEST_F(Runs, ARunWhoseProcessIsGoneIsKilledAtTheNextOpen) {
