@@ -8,6 +8,12 @@
 
 namespace pare {
 
+namespace {
+
+constexpr std::size_t kMaxKeys = 16384;  // of one object: adding a key walks over all before it
+
+}  // namespace
+
 json parse_json(std::string_view text, const std::string& where, int max_depth) {
   std::vector<std::set<std::string>> keys;
   auto check = [&](int depth, json::parse_event_t event, json& value) {
@@ -17,6 +23,8 @@ json parse_json(std::string_view text, const std::string& where, int max_depth) 
     } else if (event == json::parse_event_t::object_end) {
       keys.pop_back();
     } else if (event == json::parse_event_t::key) {
+      if (keys.back().size() == kMaxKeys)
+        throw user_error("{}: a JSON object has more than {} keys", where, kMaxKeys);
       if (!keys.back().insert(value.get<std::string>()).second)
         throw user_error("{}: JSON key \"{}\" stands twice", where, value.get<std::string>());
     }

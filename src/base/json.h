@@ -10,8 +10,8 @@ namespace pare {
 /// Keeps the order of keys, so that a file written back reads like the one that was read.
 using json = nlohmann::ordered_json;
 
-/// Parses `text`. Throws a user error naming `where` on bad syntax, duplicate keys, or nesting beyond
-/// `max_depth`.
+/// Parses `text`. Throws a user error naming `where` on bad syntax, duplicate keys, objects of more than
+/// 16384 keys, or nesting beyond `max_depth`.
 json parse_json(std::string_view text, const std::string& where, int max_depth = 128);
 
 /// Reads and parses a file. Throws a user error naming the file.

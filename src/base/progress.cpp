@@ -30,6 +30,31 @@ std::string duration_text(double seconds) {
   return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
 }
 
+bool visible() { return ::isatty(STDERR_FILENO) != 0 && log_level() != LogLevel::off; }
+
+ProgressSteps* steps_around = nullptr;
+
+/// Cut between code points: a byte 10xxxxxx goes on with the one before it.
+std::string cut(const std::string& line, i64 width) {
+  i64 columns = 0;
+  for (std::size_t i = 0; i < line.size(); ++i)
+    if ((static_cast<u8>(line[i]) & 0xC0) != 0x80 && ++columns > width) return line.substr(0, i);
+  return line;
+}
+
+/// One column stays free: some terminals wrap when the last one is written.
+void put(const std::string& line) {
+  std::fprintf(stderr, "\r%s\033[K", cut(line, terminal_columns() - 1).c_str());
+  std::fflush(stderr);
+  set_open_line(true);
+}
+
+void wipe() {
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  set_open_line(false);
+}
+
 }  // namespace
 
 std::string progress_line(
@@ -46,18 +71,11 @@ std::string progress_line(
   if (rate > 0 && total > done)
     line += fmt::format(" {} left", duration_text(static_cast<double>(total - done) / rate));
   if (!note.empty()) line += " " + note;
-  // Cut between code points: a byte 10xxxxxx goes on with the one before it.
-  i64 columns = 0;
-  for (std::size_t i = 0; i < line.size(); ++i)
-    if ((static_cast<u8>(line[i]) & 0xC0) != 0x80 && ++columns > width) return line.substr(0, i);
-  return line;
+  return cut(line, width);
 }
 
 Progress::Progress(std::string label, i64 total, const Clock& clock)
-    : label_(std::move(label)),
-      total_(total),
-      watch_(clock),
-      shown_(::isatty(STDERR_FILENO) != 0 && log_level() != LogLevel::off) {
+    : label_(std::move(label)), total_(total), watch_(clock), shown_(visible()) {
   draw();
 }
 
@@ -71,21 +89,49 @@ void Progress::advance(i64 n, std::string note) {
 
 void Progress::finish() {
   if (!shown_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  set_open_line(false);
   shown_ = false;
+  if (steps_around)
+    steps_around->draw();
+  else
+    wipe();
 }
 
 void Progress::draw() {
   const double now_s = watch_.elapsed_s();
   if (!shown_ || (last_draw_s_ >= 0 && now_s - last_draw_s_ < kRedrawS && done_ != total_)) return;
   last_draw_s_ = now_s;
-  // One column stays free: some terminals wrap when the last one is written.
-  const std::string line = progress_line(label_, done_, total_, now_s, note_, terminal_columns() - 1);
-  std::fprintf(stderr, "\r%s\033[K", line.c_str());
-  std::fflush(stderr);
-  set_open_line(true);
+  const std::string around = steps_around ? steps_around->prefix() : "";
+  put(around + progress_line(label_, done_, total_, now_s, note_, terminal_columns()));
+}
+
+ProgressSteps::ProgressSteps(i64 total, const Clock& clock)
+    : total_(total), watch_(clock), shown_(visible()) {
+  steps_around = this;
+}
+
+ProgressSteps::~ProgressSteps() {
+  steps_around = nullptr;
+  if (shown_ && step_ > 0) wipe();
+}
+
+void ProgressSteps::next(std::string label, std::string part, double left_s) {
+  ++step_;
+  label_ = std::move(label);
+  part_ = std::move(part);
+  left_s_ = left_s;
+  watch_.restart();
+  draw();
+}
+
+std::string ProgressSteps::prefix() const {
+  std::string left;
+  if (left_s_ >= 0)
+    left = fmt::format(" {} left", duration_text(std::max(0.0, left_s_ - watch_.elapsed_s())));
+  return fmt::format("[{}/{}{}] {}: ", step_, total_, left, label_);
+}
+
+void ProgressSteps::draw() const {
+  if (shown_) put(prefix() + part_);
 }
 
 }  // namespace pare

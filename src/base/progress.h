@@ -1,4 +1,4 @@
-// A progress bar on stderr, when stderr is a terminal; silent otherwise and when the log is off.
+// Progress on stderr, when stderr is a terminal; silent otherwise and when the log is off.
 #pragma once
 #include <string>
 
@@ -34,6 +34,33 @@ class Progress {
   i64 total_, done_ = 0;
   Stopwatch watch_;
   double last_draw_s_ = -1;
+  bool shown_;
+};
+
+/// The steps of a long job around the bars of its parts: "[7/40 2m10s left] nf4: gsm8k [####-----] 12/250 …",
+/// and "[7/40 2m10s left] nf4: quantize.nf4" while a part shows no bar. One at a time, driven by one thread.
+class ProgressSteps {
+ public:
+  explicit ProgressSteps(i64 total, const Clock& clock = steady_clock());
+  ~ProgressSteps();
+  ProgressSteps(const ProgressSteps&) = delete;
+  ProgressSteps& operator=(const ProgressSteps&) = delete;
+
+  /// The next step begins: part `part` of `label`. `left_s`: seconds until all are done, as the caller
+  /// expects now; below 0 = not known.
+  void next(std::string label, std::string part, double left_s);
+  /// False where nobody would see it.
+  bool shown() const { return shown_; }
+
+ private:
+  friend class Progress;
+  std::string prefix() const;
+  void draw() const;
+
+  std::string label_, part_;
+  i64 step_ = 0, total_;
+  double left_s_ = -1;
+  Stopwatch watch_;
   bool shown_;
 };
 

@@ -1,7 +1,5 @@
 // Measures `speed` and `memory`: time to first token, decoding, resident memory, on the artefact re-loaded
 // from disk.
-#include <malloc.h>
-
 #include "eval/measure_options.h"
 #include "measure/machine.h"
 #include "measure/measure.h"
@@ -79,9 +77,8 @@ MeasureResult speed(const MeasureInput& in) {
 MeasureResult memory(const MeasureInput& in) {
   SpeedOptions o = options_of("memory", in.options);
   o.repeats = 1;
-  ::malloc_trim(0);  // or what earlier work has freed would be used again, and not be seen
-  const i64 before = rss_bytes();
   reset_peak_rss();
+  const i64 before = rss_bytes();
   const Model model = load_model(in.model);
   measure_speed(model, o);
   MetricValue peak;

@@ -32,8 +32,8 @@ JudgedText judged_text(const std::string& data, i64 limit, const Tokenizer& toke
 }
 
 double expected_tokens(const std::string& data, i64 limit) {
-  // A generated problem is some 160 tokens of a small vocabulary; text some 3 bytes a token.
-  constexpr double kProblemTokens = 160, kTokenBytes = 3, kRecordBytes = 700;
+  // A generated problem is some 95 tokens of a small vocabulary; text some 3 bytes a token.
+  constexpr double kProblemTokens = 95, kTokenBytes = 3, kRecordBytes = 700;
   std::error_code none;
   const auto bytes = std::filesystem::file_size(data, none);
   const double problems = static_cast<double>(limit > 0 ? limit : 1000);

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -102,6 +104,7 @@ i64 rss_bytes() { return status_bytes("VmRSS:"); }
 i64 peak_rss_bytes() { return status_bytes("VmHWM:"); }
 
 bool reset_peak_rss() {
+  ::malloc_trim(0);  // or memory that was freed before would still count
   std::ofstream out("/proc/self/clear_refs");
   out << "5" << std::flush;
   return out.good();

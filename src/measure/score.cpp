@@ -58,7 +58,7 @@ void each_piece(i64 n, i64 V, Body&& body) {
 
 i64 logit_rows(i64 V) {
   constexpr i64 kBytes = 32'000'000;
-  return std::max<i64>(16, kBytes / (4 * V));
+  return std::max<i64>(16, kBytes / (4 * std::max<i64>(1, V)));
 }
 
 std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequences,

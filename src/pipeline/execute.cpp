@@ -36,7 +36,16 @@ json curves_json(const std::vector<CurvePoint>& points) {
 }  // namespace
 
 Executor::Executor(Prepared& prepared, const std::vector<PlanRow>& plan, RunsDb& db, bool fresh)
-    : p_(prepared), plan_(plan), db_(db), fresh_(fresh) {}
+    : p_(prepared), plan_(plan), db_(db), fresh_(fresh), steps_(static_cast<i64>(plan.size())) {
+  for (const PlanRow& row : plan_) planned_in_all_s_ += row.s;
+}
+
+void Executor::begin_row(const std::string& variant, const std::string& part) {
+  constexpr double kEnoughS = 1;  // to tell how the plan holds
+  const double pace = planned_s_ > kEnoughS ? std::clamp(watch_.elapsed_s() / planned_s_, 0.1, 10.0) : 1;
+  steps_.next(variant, part, (planned_in_all_s_ - planned_s_) * pace);
+  if (row_ < plan_.size()) planned_s_ += plan_[row_++].s;
+}
 
 void Executor::record(const std::string& variant,
                       const std::string& stage,
@@ -117,12 +126,13 @@ Made Executor::make(const Chain& chain) {
   for (std::size_t i = 0; i < chain.steps.size(); ++i) {
     const StageStep& step = chain.steps[i];
     check_stop();
+    begin_row(chain.name, step.stage->name);
     bool built = false;
     const Meter meter;
     const Artefact artefact =
         p_.store.obtain(step.key, step.inputs, [&](const fs::path& work, const fs::path& out) {
           built = true;
-          log_info("{}: {}", chain.name, step.stage->name);
+          if (!steps_.shown()) log_info("{}: {}", chain.name, step.stage->name);
           JobInput input{step.stage->name,
                          step.stage->trains ? fs::path() : made.dir,
                          work,
@@ -154,11 +164,12 @@ MeasureResult Executor::measure_one(
   json inputs = measure_inputs(p_, use, made.hash, baseline ? baseline->hash : "");
   // Measured anew, and kept as a result of its own.
   if (fresh_ && !info.cacheable) inputs["measured_s"] = unix_time_s();
+  begin_row(chain.name, use.name);
   bool built = false;
   const Meter meter;
   const json result = p_.store.obtain_result(Store::key_of(inputs), inputs, [&](const fs::path& work) {
     built = true;
-    log_info("{}: {}", chain.name, use.name);
+    if (!steps_.shown()) log_info("{}: {}", chain.name, use.name);
     const auto data = p_.recipe.data.find("eval");
     return measure_result_json(info.run({made.dir,
                                          baseline && info.needs_baseline ? baseline->dir : fs::path(),

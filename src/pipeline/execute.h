@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/progress.h"
 #include "pipeline/judge.h"
 #include "pipeline/prepare.h"
 #include "track/runs.h"
@@ -36,6 +38,8 @@ class Executor {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
+  /// Shows that the next row of the plan begins, with the time left as far as the plan has held.
+  void begin_row(const std::string& variant, const std::string& part);
   void record(const std::string& variant,
               const std::string& stage,
               i64 position,
@@ -52,6 +56,11 @@ class Executor {
   const std::vector<PlanRow>& plan_;
   RunsDb& db_;
   bool fresh_;
+  ProgressSteps steps_;
+  Stopwatch watch_;
+  std::size_t row_ = 0;          // of the plan
+  double planned_s_ = 0;         // of the rows before it
+  double planned_in_all_s_ = 0;  // of all rows
   std::vector<Series> series_;
   std::vector<std::string> notes_;
 };

@@ -25,9 +25,7 @@ struct Speeds {
 
 Cost measure_cost(
     const MeasureUse& use, const Prepared& p, const ModelShape& m, i64 baseline_bytes, const Speeds& speeds) {
-  // What the program holds before it reads a model, and what every measure takes to begin.
-  constexpr i64 kProgramBytes = 25'000'000;
-  constexpr double kStartS = 0.02;
+  constexpr double kStartS = 0.02;  // what every measure takes to begin
   const auto data = p.recipe.data.find("eval");
   const MeasureCost cost = find_measure(use.name).estimate({m.config,
                                                             m.disk_bytes,
@@ -37,7 +35,7 @@ Cost measure_cost(
                                                             p.recipe.decode,
                                                             speeds.flop_per_s,
                                                             speeds.bytes_per_s});
-  return {kStartS + cost.s, kProgramBytes + cost.bytes, 0};
+  return {kStartS + cost.s, cost.bytes, 0};
 }
 
 /// Median of measured / estimated seconds of earlier executions; 1 without any.
@@ -67,12 +65,14 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
   std::string baseline_hash;
   i64 baseline_bytes = 0;
   const Speeds speeds;
+  const i64 program_bytes = rss_bytes();  // nothing of any model is in memory yet
   for (const Chain& chain : p.chains) {
     ModelShape shape = p.shape;
     std::string hash = chain.steps.empty() ? p.source_hash : "";
     for (const StageStep& step : chain.steps) {
       if (step.stage->trains) shape = {};
       const Cost cost = step.stage->estimate(step.options, shape);
+      if (cost.makes) shape.config = *cost.makes;
       const std::optional<Artefact> found = p.store.find(step.key);
       hash = found ? found->hash : "";
       rows.push_back({chain.name,
@@ -80,7 +80,7 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
                       found.has_value(),
                       cost.s,
                       found ? 0 : cost.s * correction(db, step.stage->name),
-                      cost.peak_bytes,
+                      program_bytes + cost.peak_bytes,
                       cost.disk_bytes});
       if (found)
         shape = model_shape(found->dir);
@@ -95,8 +95,13 @@ std::vector<PlanRow> plan_of(const Prepared& p) {
           !hash.empty() && p.store.find_result(Store::key_of(measure_inputs(p, use, hash, against)));
       const Cost cost = measure_cost(use, p, shape, is_baseline ? 0 : baseline_bytes, speeds);
       const std::string name = "measure:" + use.name;
-      rows.push_back(
-          {chain.name, name, cached, cost.s, cached ? 0 : cost.s * correction(db, name), cost.peak_bytes, 0});
+      rows.push_back({chain.name,
+                      name,
+                      cached,
+                      cost.s,
+                      cached ? 0 : cost.s * correction(db, name),
+                      program_bytes + cost.peak_bytes,
+                      0});
     }
   }
   return rows;

@@ -65,8 +65,8 @@ Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million
   Cost cost;
   cost.s = static_cast<double>(sizes.parameters) * 1e-6 * s_per_million / std::max(1, threads()) +
            static_cast<double>(shape.disk_bytes) * 2e-9;
-  // One weight as f32 and packed, the program itself, and the mapped pages of the source.
-  cost.peak_bytes = 64'000'000 + sizes.largest * 10 + shape.disk_bytes;
+  // One weight as f32 and packed, and the mapped pages of the source.
+  cost.peak_bytes = sizes.largest * 10 + shape.disk_bytes;
   cost.disk_bytes =
       shape.disk_bytes + static_cast<i64>(static_cast<double>(sizes.parameters) * (bits / 8 - before));
   return cost;

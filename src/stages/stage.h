@@ -21,8 +21,10 @@ namespace pare {
 /// What a stage is expected to take on this machine.
 struct Cost {
   double s = 0;
-  i64 peak_bytes = 0;
+  i64 peak_bytes = 0;  // beyond what the program holds anyway
   i64 disk_bytes = 0;  // of the artefact it makes
+  /// The configuration of a model that training makes; nothing where a stage keeps its source's.
+  std::optional<Config> makes = std::nullopt;
 };
 
 /// The model a stage starts from, before any of it is read. A stage that trains gets an empty one.

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "eval/gsm8k_task.h"
+#include "measure/machine.h"
 #include "model/load.h"
 #include "stages/stage.h"
 #include "text/bpe_trainer.h"
@@ -183,16 +184,18 @@ DType dtype_of(const std::string& name) {
 }
 
 Cost estimate(const Options& o, const ModelShape&) {
-  const Config c = shape_of(o, o.vocab);
+  Config c = shape_of(o, o.vocab);
   const double parameters = static_cast<double>(c.parameters()),
                tokens = static_cast<double>(o.steps * o.batch_tokens);
   Cost cost;
-  // 6 FLOPs a parameter and token; 40 GFLOP/s a core is what the whole step reached on an AVX2 core.
-  cost.s = 6 * parameters * tokens / (40e9 * threads());
+  // 6 FLOPs a parameter and token, at the share of the peak that whole steps of small models reach.
+  constexpr double kShareOfPeak = 0.6;
+  cost.s = 6 * parameters * tokens / (kShareOfPeak * 1e9 * f32_gflop_per_s(0.03));
   const i64 row_floats = c.L * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F);
   cost.peak_bytes =
       c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 + (o.examples * 480);
   cost.disk_bytes = c.parameters() * dtype_bytes(dtype_of(o.dtype));
+  cost.makes = std::move(c);
   return cost;
 }
 

@@ -33,6 +33,16 @@ TEST(Json, AKeyThatStandsTwiceIsAnErrorInItsOwnObjectOnly) {
   EXPECT_EQ(message_of(R"({"a":{"a":1},"b":{"a":1},"c":[{"a":1},{"a":2}]})"), "");
 }
 
+TEST(Json, KeysOfOneObjectAreBounded) {
+  const auto object = [](int n) {
+    std::string text = "{\"a0\": 0";
+    for (int i = 1; i < n; ++i) text += ", \"a" + std::to_string(i) + "\": 0";
+    return text + "}";
+  };
+  EXPECT_EQ(parse_json(object(16384), "x").size(), 16384u);
+  EXPECT_THROW(parse_json(object(16385), "x"), Error);
+}
+
 TEST(Json, DepthIsBounded) {
   const auto nested = [](int levels) { return std::string(levels, '[') + std::string(levels, ']'); };
   EXPECT_EQ(message_of(nested(10), 10), "");

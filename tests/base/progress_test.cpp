@@ -85,6 +85,33 @@ TEST(Progress, DrawsOnATerminalAtMostTenTimesASecondAndWipesItself) {
   EXPECT_EQ(end, "\r\033[K");
 }
 
+TEST(ProgressSteps, StandBeforeTheBarsOfTheirParts) {
+  FakeClock clock;
+  std::string first, within, after, second, end;
+  {
+    Terminal terminal;
+    {
+      ProgressSteps steps(3, clock);
+      steps.next("nf4", "quantize.nf4", 90);
+      first = terminal.take();
+      clock.advance(10);
+      {
+        Progress bar("gsm8k", 100, clock);
+        within = terminal.take();
+      }
+      after = terminal.take();
+      steps.next("nf4", "speed", -1);
+      second = terminal.take();
+    }
+    end = terminal.take();
+  }
+  EXPECT_EQ(first, "\r[1/3 1m30s left] nf4: quantize.nf4\033[K");
+  EXPECT_EQ(within.rfind("\r[1/3 1m20s left] nf4: gsm8k [---", 0), 0u) << within;
+  EXPECT_EQ(after, "\r[1/3 1m20s left] nf4: quantize.nf4\033[K");
+  EXPECT_EQ(second, "\r[2/3] nf4: speed\033[K");
+  EXPECT_EQ(end, "\r\033[K");
+}
+
 TEST(Progress, AMessageWipesTheBarFirst) {
   FakeClock clock;
   std::string text;

@@ -190,7 +190,7 @@ TEST(Config, RefusesRotaryEmbeddingsItDoesNotKnowOrThatMeanNothing) {
 
 class Folder : public testing::Test {
  protected:
-  Folder() : dir_(fs::path(testing::TempDir()) / "pare_config_test") {
+  Folder() : dir_(temporary_beside(fs::temp_directory_path() / "config")) {
     fs::remove_all(dir_);
     fs::create_directories(dir_);
   }

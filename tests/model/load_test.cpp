@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "backends.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "model/fixture.h"
 #include "model/forward.h"
@@ -29,7 +30,7 @@ Tensor& named(Tensors& all, const std::string& name) {
 
 class Load : public testing::Test {
  protected:
-  Load() : dir_(fs::path(testing::TempDir()) / "pare_load_test") {
+  Load() : dir_(temporary_beside(fs::temp_directory_path() / "load")) {
     fs::remove_all(dir_);
     fs::create_directories(dir_);
     set_log_level(LogLevel::off);

@@ -97,7 +97,7 @@ TEST(Sums, AllTemplatesStepsAndOperationsOccurInBothSplits) {
 }
 
 TEST(Sums, TheFileHoldsOneRecordALine) {
-  const auto dir = std::filesystem::path(testing::TempDir()) / "pare_sums_test";
+  const auto dir = temporary_beside(std::filesystem::temp_directory_path() / "sums");
   std::filesystem::create_directories(dir);
   const auto problems = make_sums(20, 5, Split::train);
   write_sums_jsonl(dir / "s.jsonl", problems);
