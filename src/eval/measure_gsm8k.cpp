@@ -68,8 +68,13 @@ MeasureCost estimate(const MeasureLoad& load) {
   // Every step reads all weights once for the whole batch.
   const double read_s = new_tokens / static_cast<double>(o.task.batch) *
                         static_cast<double>(load.model_bytes) / std::max(load.bytes_per_s, 1.0);
-  const i64 length = std::min<i64>(c.max_positions, static_cast<i64>(tokens / problems) + 64);
-  return {std::max(forward_s(load, tokens), read_s),
+  // Caches grow by blocks; most problems end in the block of the mean.
+  const i64 length =
+      std::min<i64>(c.max_positions, (static_cast<i64>(tokens / problems) / kKvBlock + 1) * kKvBlock);
+  // A step of decoding has few rows for its products and its attention.
+  constexpr double kDecodeFactor = 4;
+  const double compute_s = forward_s(load, tokens - new_tokens) + kDecodeFactor * forward_s(load, new_tokens);
+  return {std::max(compute_s, read_s),
           load.model_bytes + o.task.batch * KvCache::bytes_for(c, length) +
               activation_bytes(c, GenerateOptions{}.prefill_rows, o.task.batch)};
 }

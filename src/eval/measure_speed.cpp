@@ -30,10 +30,15 @@ SpeedOptions options_of(const std::string& name, const json& options) {
   return o;
 }
 
-/// Tokens one after the other: each reads all weights; a few loops of a layer start and end meanwhile.
+/// Tokens one after the other: each reads all weights and unpacks packed ones; a few loops of a layer start
+/// and end meanwhile.
 MeasureCost cost(const SpeedOptions& o, const MeasureLoad& load) {
+  constexpr double kUnpackedPerS = 4e9;
   const Config& c = load.config;
-  const double step_s = static_cast<double>(load.model_bytes) / std::max(load.bytes_per_s, 1.0) +
+  const double parameters = static_cast<double>(c.parameters()),
+               bytes = static_cast<double>(load.model_bytes);
+  const double unpack_s = bytes < 1.5 * parameters ? parameters / kUnpackedPerS : 0;
+  const double step_s = bytes / std::max(load.bytes_per_s, 1.0) + unpack_s +
                         forward_s(load, static_cast<double>(o.batch)) + 5e-5 * static_cast<double>(c.L);
   const double runs = static_cast<double>(o.repeats + 1);
   return {runs * (static_cast<double>(o.new_tokens) * step_s +
@@ -66,11 +71,14 @@ MeasureResult speed(const MeasureInput& in) {
                seconds("speed.decode_p50_s", s.decode_p50_s, s.decode_s.size()),
                seconds("speed.decode_p90_s", s.decode_p90_s, s.decode_s.size()),
                seconds("speed.decode_p99_s", s.decode_p99_s, s.decode_s.size())};
-  r.note = fmt::format("prompt {}, {} new tokens, batch {}, medians of {} runs",
-                       o.prompt_tokens,
-                       o.new_tokens,
-                       o.batch,
-                       o.repeats);
+  r.metrics.front().lo = s.decode_lo;
+  r.metrics.front().hi = s.decode_hi;
+  r.note =
+      fmt::format("prompt {}, {} new tokens, batch {}, medians of {} runs; interval: slowest to fastest run",
+                  o.prompt_tokens,
+                  o.new_tokens,
+                  o.batch,
+                  o.repeats);
   return r;
 }
 
@@ -96,7 +104,7 @@ MeasureResult memory(const MeasureInput& in) {
 }
 
 const bool added_speed = add_measure({.name = "speed",
-                                      .version = 1,
+                                      .version = 2,
                                       .summary = "time to first token, decode rate, p50/p90/p99",
                                       .check = check_speed,
                                       .estimate = estimate_speed,

@@ -259,7 +259,7 @@ std::vector<Column> columns(const ReportData& data, Intervals intervals) {
                      [](const MetricCell& c) { return decimals(percent_factor(c) * c.value, 1) + "%"; }));
   all.push_back(
       measure_column(data, {"ppl", "perplexity", false, 60, {}}, "perplexity.ppl", [](const MetricCell& c) {
-        return significant(c.value);
+        return c.value < 1000 ? fmt::format("{:#.4g}", c.value) : significant(c.value);
       }));
   all.push_back(column(data, {"size", "bytes on disk", false, 85, {}}, [](const VariantRow& row) {
     const double bytes = size_bytes(row);

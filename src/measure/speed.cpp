@@ -86,7 +86,15 @@ Speed measure_speed(const Model& model, const SpeedOptions& o) {
   out.decode_p90_s = percentile(out.decode_s, 0.9);
   out.decode_p99_s = percentile(out.decode_s, 0.99);
   const double B = static_cast<double>(o.batch);
-  if (out.decode_p50_s > 0) out.decode_tok_per_s = B / out.decode_p50_s;
+  if (out.decode_p50_s > 0) {
+    out.decode_tok_per_s = out.decode_lo = out.decode_hi = B / out.decode_p50_s;
+    const auto steps = static_cast<std::ptrdiff_t>(G - 1);
+    for (auto at = out.decode_s.begin(); at < out.decode_s.end(); at += steps) {
+      const double rate = B / percentile({at, at + steps}, 0.5);
+      out.decode_lo = std::min(out.decode_lo, rate);
+      out.decode_hi = std::max(out.decode_hi, rate);
+    }
+  }
   if (out.ttft_p50_s > 0) out.prefill_tok_per_s = B * static_cast<double>(P) / out.ttft_p50_s;
   return out;
 }

@@ -18,8 +18,9 @@ struct SpeedOptions {
 struct Speed {
   std::vector<double> ttft_s, decode_s;
   double ttft_p50_s = 0, decode_p50_s = 0, decode_p90_s = 0, decode_p99_s = 0;
-  double decode_tok_per_s = 0;   // batch / median step
-  double prefill_tok_per_s = 0;  // batch · prompt_tokens / median time to first token
+  double decode_tok_per_s = 0;          // batch / median step
+  double decode_lo = 0, decode_hi = 0;  // of the slowest and the fastest repeat by its own median step
+  double prefill_tok_per_s = 0;         // batch · prompt_tokens / median time to first token
 };
 
 /// Greedy decoding after a fixed pseudo-random prompt. Shortens both lengths to the model's positions.

@@ -13,8 +13,7 @@
 namespace pare {
 
 void reuse(Tensor& t, const Shape& shape) {
-  if (t.defined() && t.shape() == shape) return;
-  t = Tensor::empty(shape);
+  if (!t.defined() || t.shape() != shape) t.resize(shape);
 }
 
 Batch pack_sequences(const std::vector<std::vector<i32>>& sequences) {

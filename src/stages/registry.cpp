@@ -62,8 +62,9 @@ double bytes_per_parameter(const ModelShape& shape) {
 Cost weight_pass_cost(const ModelShape& shape, double bits, double s_per_million) {
   const LinearSizes sizes = linear_sizes(shape.config);
   const double before = bytes_per_parameter(shape);
+  constexpr double kStartS = 0.05;  // folders, hashes, and the journal's files on their way to the disk
   Cost cost;
-  cost.s = static_cast<double>(sizes.parameters) * 1e-6 * s_per_million / std::max(1, threads()) +
+  cost.s = kStartS + static_cast<double>(sizes.parameters) * 1e-6 * s_per_million / std::max(1, threads()) +
            static_cast<double>(shape.disk_bytes) * 2e-9;
   // One weight as f32 and packed, and the mapped pages of the source.
   cost.peak_bytes = sizes.largest * 10 + shape.disk_bytes;

@@ -64,6 +64,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   void* data = allocate_aligned(bytes);
   if (!data) throw job_error("out of memory: {} bytes for a tensor of shape {}", bytes, shape.text());
   t.data_ = data;
+  t.capacity_ = t.bytes();
   t.owner_ = std::shared_ptr<const void>(data, [](const void* p) { std::free(const_cast<void*>(p)); });
   return t;
 }
@@ -72,6 +73,16 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
   t.zero();
   return t;
+}
+
+void Tensor::resize(const Shape& shape) {
+  if (owner_.use_count() == 1 && shape.count() * dtype_bytes(DType::f32) <= capacity_) {
+    shape_ = shape;
+    dtype_ = DType::f32;
+    return;
+  }
+  *this = Tensor();  // never the old and the new at once
+  *this = empty(shape);
 }
 
 Tensor Tensor::of(const Shape& shape, std::span<const float> values) {
@@ -167,6 +178,7 @@ Tensor Tensor::rows(i64 begin, i64 end) const {
   Tensor t = *this;
   t.shape_ = Shape(std::span<const i64>(sizes.data(), static_cast<std::size_t>(shape_.rank())));
   t.data_ = static_cast<u8*>(data_) + begin * row * dtype_bytes(dtype_);
+  t.capacity_ = 0;
   return t;
 }
 

@@ -83,12 +83,16 @@ class Tensor {
   /// Copy in dtype f32, bf16 or f16 (nearest even).
   Tensor to(DType dtype) const;
   void zero();
+  /// Gives it another shape, f32, with elements that mean nothing: in its own memory where that is large
+  /// enough and no other Tensor looks at it, else in fresh memory.
+  void resize(const Shape& shape);
 
  private:
   Shape shape_;
   DType dtype_ = DType::f32;
   void* data_ = nullptr;
   std::shared_ptr<const void> owner_;
+  i64 capacity_ = 0;  // bytes from data_ on that are its own to use; 0 in views
 };
 
 /// Throws a bug naming `what` unless `t` has the shape and dtype.

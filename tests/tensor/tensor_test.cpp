@@ -100,6 +100,36 @@ TEST(Tensor, RowsAndReshapesAreViewsThatKeepTheBytesAlive) {
   EXPECT_EQ(f16_to_f32(half.rows(3, 4).data<u16>()[1]), 7);
 }
 
+TEST(Tensor, ResizedItKeepsItsMemoryUnlessOthersLookAtIt) {
+  Tensor t = Tensor::zeros({10, 8});
+  const void* const memory = t.raw();
+  for (const Shape& shape : {Shape{3, 8}, Shape{10, 8}, Shape{80}, Shape{1, 1}, Shape{0, 8}}) {
+    t.resize(shape);
+    EXPECT_EQ(t.shape(), shape);
+    EXPECT_EQ(t.raw(), memory) << shape.text();
+  }
+  t.resize({10, 8});
+  t.zero();
+  const Tensor row = t.rows(2, 3);
+  t.resize({5, 8});
+  EXPECT_NE(t.raw(), memory);
+  EXPECT_EQ(row.raw(), static_cast<const float*>(memory) + 16);
+  for (const float x : row.span<float>()) EXPECT_EQ(x, 0);
+  // A view is no memory of its own, even when it is the last that looks.
+  Tensor last = Tensor::zeros({10, 8}).rows(2, 3);
+  const void* const middle = last.raw();
+  last.resize({1, 4});
+  EXPECT_NE(last.raw(), middle);
+  t.resize({100, 8});
+  EXPECT_EQ(t.count(), 800);
+  Tensor half = Tensor::empty({4, 4}, DType::bf16);
+  half.resize({2, 4});
+  EXPECT_EQ(half.dtype(), DType::f32);
+  Tensor none;
+  none.resize({2});
+  EXPECT_EQ(none.count(), 2);
+}
+
 TEST(Tensor, BoundsShapesAndTypesAreChecked) {
   const Tensor t = counting({5, 3});
   EXPECT_NE(bug_of([&] { t.rows(4, 6); }).find("[4, 6) of (5, 3)"), std::string::npos);
