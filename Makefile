@@ -37,13 +37,13 @@ check: ## format, layers, sizes, twin tests, stray machine flags, clang-tidy on 
 
 sanitize: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset dev >/dev/null
-	@cmake --build --preset dev -j $(JOBS)
+	@cmake --build --preset dev -j $(JOBS) --target unit_tests
 	ctest --preset dev -j $(JOBS)
 
 # OpenMP's own runtime is not built for ThreadSanitizer: its barriers look like races, hence the suppressions.
 tsan: ## unit tests under ThreadSanitizer
 	@cmake --preset tsan >/dev/null
-	@cmake --build --preset tsan -j $(JOBS)
+	@cmake --build --preset tsan -j $(JOBS) --target unit_tests
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tools/tsan.txt ignore_noninstrumented_modules=1" ctest --preset tsan -j 1
 
 format: ## format all sources in place

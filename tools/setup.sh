@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build make pkg-config
-  libhwy-dev libeigen3-dev libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
+  libhwy-dev libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
   libspdlog-dev libpcre2-dev libssl-dev libsqlite3-dev
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy git ca-certificates python3

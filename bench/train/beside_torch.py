@@ -95,7 +95,7 @@ def torch_step_s(shape, seconds=6):
 
 def pare_step(program, shape):
     """Seconds of a step and its share of this machine's f32 peak."""
-    name = "training_step/d:{}/L:{}/H:{}/ff:{}/V:{}/T:{}/B:{}/recompute:0/".format(*shape)
+    name = "training_step/d:{}/L:{}/H:{}/ff:{}/V:{}/T:{}/B:{}/recompute:0/bf16:0/".format(*shape)
     out = subprocess.run([program, "--benchmark_filter=" + re.escape(name), "--benchmark_format=json"],
                          check=True, capture_output=True, text=True).stdout
     result = json.loads(out[out.index("{"):])["benchmarks"][0]

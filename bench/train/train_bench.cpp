@@ -95,18 +95,27 @@ void training_step(benchmark::State& state) {
   const i64 T = state.range(5), B = state.range(6);
   const Config c =
       llama_like(state.range(0), state.range(1), state.range(2), state.range(3), state.range(4), T);
+  const bool bf16 = state.range(8) != 0;
+  if (bf16 && !bf16_products_are_native())
+    return state.SkipWithError("this tier has no bf16 products: f32 is faster");
   Training training(c, T, B, state.range(7) != 0);
   if (!training.correct()) return state.SkipWithError("the gradient is not the slope of the loss");
+  if (bf16) training.model.products = Products::bf16;
   training.step();
   run_beside_f32_peak(state, training.flops, [&] { training.step(); });
+  if (const auto peak = bf16_gflop_per_s(0.1)) {
+    state.counters["bf16 peak"] = *peak;
+    state.counters["share of bf16"] = state.counters["GFLOP/s"] / *peak;
+  }
   state.counters["tok/s"] =
       benchmark::Counter(static_cast<double>(T * B), benchmark::Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(training_step)
-    ->ArgNames({"d", "L", "H", "ff", "V", "T", "B", "recompute"})
-    ->Args({384, 6, 8, 1536, 4096, 512, 8, 0})
-    ->Args({384, 6, 8, 1536, 4096, 512, 8, 1})
-    ->Args({192, 6, 6, 512, 512, 256, 8, 0})
+    ->ArgNames({"d", "L", "H", "ff", "V", "T", "B", "recompute", "bf16"})
+    ->Args({384, 6, 8, 1536, 4096, 512, 8, 0, 0})
+    ->Args({384, 6, 8, 1536, 4096, 512, 8, 1, 0})
+    ->Args({384, 6, 8, 1536, 4096, 512, 8, 0, 1})
+    ->Args({192, 6, 6, 512, 512, 256, 8, 0, 0})
     ->Unit(benchmark::kMillisecond)
     ->UseManualTime()
     ->MinTime(6);

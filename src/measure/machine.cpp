@@ -147,6 +147,8 @@ double ReadProbe::gb_per_s() {
 
 double f32_gflop_per_s(double seconds) { return best_rate(seconds, cpu::f32_work).value_or(0); }
 
+std::optional<double> bf16_gflop_per_s(double seconds) { return best_rate(seconds, cpu::bf16_work); }
+
 MachineLimits measure_machine(double seconds) {
   MachineLimits limits;
   limits.cpu = cpu_name();
@@ -157,7 +159,7 @@ MachineLimits measure_machine(double seconds) {
   limits.memory = memory();
   // Memory varies most, so it gets half of the time.
   limits.f32_gflop_per_s = f32_gflop_per_s(seconds / 6);
-  limits.bf16_gflop_per_s = best_rate(seconds / 6, cpu::bf16_work);
+  limits.bf16_gflop_per_s = pare::bf16_gflop_per_s(seconds / 6);
   limits.int8_gop_per_s = best_rate(seconds / 6, cpu::int8_work);
   ReadProbe probe;
   const Stopwatch watch;

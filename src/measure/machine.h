@@ -57,6 +57,8 @@ MachineLimits measure_machine(double seconds);
 
 /// The f32 peak alone, measured for about `seconds`: probed again and again beside work, as ReadProbe is.
 double f32_gflop_per_s(double seconds);
+/// The same of bf16 products; nothing where the tier has none.
+std::optional<double> bf16_gflop_per_s(double seconds);
 
 std::string cpu_name(const std::filesystem::path& root = "/");
 Caches cpu_caches(const std::filesystem::path& root = "/");

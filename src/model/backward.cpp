@@ -47,8 +47,8 @@ double head_backward(const Model& model,
     for (const float nll : s.nll.span<float>()) nll_sum += nll;
     cross_entropy_backward(s.logits, wanted, scale, s.logits);
     Tensor dhidden = s.da.rows(begin, end);
-    linear_backward_input(s.logits, model.params.head, dhidden);
-    linear_backward_weight(s.logits, hidden, dw, grads.head_b);
+    linear_backward_input(s.logits, model.params.head, dhidden, model.products);
+    linear_backward_weight(s.logits, hidden, dw, grads.head_b, model.products);
   }
   return nll_sum;
 }
@@ -64,9 +64,9 @@ void backward_layer(const Model& model,
   const LayerParams& p = model.params.layers[static_cast<std::size_t>(layer)];
   LayerParams& d = grads.layers[static_cast<std::size_t>(layer)];
   const i64 N = batch.rows();
-  const auto weight_backward = [](const Tensor& dy, const Tensor& x, const Weight& dw, Tensor& db) {
+  const auto weight_backward = [&](const Tensor& dy, const Tensor& x, const Weight& dw, Tensor& db) {
     Tensor dense = f32_of(dw);
-    linear_backward_weight(dy, x, dense, db);
+    linear_backward_weight(dy, x, dense, db, model.products);
   };
   for (Tensor* x : {&s.dh, &s.du, &s.dg}) reuse(*x, {N, c.F});
   for (Tensor* x : {&s.dq, &s.dout}) reuse(*x, {N, c.H * c.E});
@@ -74,7 +74,7 @@ void backward_layer(const Model& model,
 
   // ---- feed-forward ----
   const Tensor& b = c.parallel_block ? t.a : t.b;
-  linear_backward_input(s.dx, p.w_down, s.dh);  // dh (N,F)
+  linear_backward_input(s.dx, p.w_down, s.dh, model.products);  // dh (N,F)
   weight_backward(s.dx, t.h, d.w_down, d.b_down);
   if (c.mlp == Mlp::gated_silu) {
     silu_mul_backward(s.dh, t.g, t.u, s.dg, s.du);
@@ -83,15 +83,15 @@ void backward_layer(const Model& model,
     gelu_tanh_backward(s.dh, t.u, s.du);
   }
   weight_backward(s.du, b, d.w_up, d.b_up);
-  linear_backward_input(s.du, p.w_up, s.da);  // da (N,D)
-  if (c.mlp == Mlp::gated_silu) linear_backward_input_add(s.dg, p.w_gate, s.da);
+  linear_backward_input(s.du, p.w_up, s.da, model.products);  // da (N,D)
+  if (c.mlp == Mlp::gated_silu) linear_backward_input_add(s.dg, p.w_gate, s.da, model.products);
   if (!c.parallel_block) {
     norm_backward(c, s.da, t.x_mid, p.norm_mlp, t.m_mlp, t.r_mlp, s.da, d.norm_mlp, d.norm_mlp_b);
     add_to(s.da, s.dx);  // dx_mid
   }
 
   // ---- attention ----
-  linear_backward_input(s.dx, p.wo, s.dout);  // dout (N,H,E)
+  linear_backward_input(s.dx, p.wo, s.dout, model.products);  // dout (N,H,E)
   weight_backward(s.dx, t.o, d.wo, d.bo);
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& q : batch.sequences) runs.push_back({q.row, q.rows, q.rows, {}, {}, q.rows});
@@ -108,11 +108,11 @@ void backward_layer(const Model& model,
   weight_backward(s.dk, t.a, d.wk, d.bk);
   weight_backward(s.dv, t.a, d.wv, d.bv);
   if (c.parallel_block)
-    linear_backward_input_add(s.dq, p.wq, s.da);  // da holds the MLP's share already
+    linear_backward_input_add(s.dq, p.wq, s.da, model.products);  // da holds the MLP's share already
   else
-    linear_backward_input(s.dq, p.wq, s.da);
-  linear_backward_input_add(s.dk, p.wk, s.da);
-  linear_backward_input_add(s.dv, p.wv, s.da);
+    linear_backward_input(s.dq, p.wq, s.da, model.products);
+  linear_backward_input_add(s.dk, p.wk, s.da, model.products);
+  linear_backward_input_add(s.dv, p.wv, s.da, model.products);
   norm_backward(c, s.da, t.x_in, p.norm_att, t.m_att, t.r_att, s.da, d.norm_att, d.norm_att_b);
   add_to(s.da, s.dx);  // dx_in
 }

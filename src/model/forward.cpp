@@ -90,9 +90,9 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
 
   // ---- attention ----
   norm(c, s.x_in, p.norm_att, p.norm_att_b, s.a, s.m_att, s.r_att);  // a (N,D)
-  linear(s.a, p.wq, p.bq, s.q);                                      // q (N,H,E)
-  linear(s.a, p.wk, p.bk, s.k);                                      // k (N,K,E)
-  linear(s.a, p.wv, p.bv, s.v);                                      // v (N,K,E)
+  linear(s.a, p.wq, p.bq, s.q, model.products);                      // q (N,H,E)
+  linear(s.a, p.wk, p.bk, s.k, model.products);                      // k (N,K,E)
+  linear(s.a, p.wv, p.bv, s.v, model.products);                      // v (N,K,E)
   if (c.qk_norm) {
     std::swap(s.q, s.q_raw), std::swap(s.k, s.k_raw);
     reuse(s.q, {N, c.H * c.E}), reuse(s.k, {N, c.K * c.E});
@@ -107,7 +107,7 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
   const AttentionShape shape = attention_shape(c, layer);
   attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
   std::memcpy(s.x_mid.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));
-  linear_add(s.o, p.wo, p.bo, s.x_mid);  // x_mid = x + o·woᵀ
+  linear_add(s.o, p.wo, p.bo, s.x_mid, model.products);  // x_mid = x + o·woᵀ
 
   // ---- feed-forward ----
   const Tensor* b = &s.a;  // a parallel block feeds both halves from one norm
@@ -116,16 +116,16 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
     norm(c, s.x_mid, p.norm_mlp, p.norm_mlp_b, s.b, s.m_mlp, s.r_mlp);  // b (N,D)
     b = &s.b;
   }
-  linear(*b, p.w_up, p.b_up, s.u);  // u (N,F)
+  linear(*b, p.w_up, p.b_up, s.u, model.products);  // u (N,F)
   if (c.mlp == Mlp::gated_silu) {
     reuse(s.g, {N, c.F});
-    linear(*b, p.w_gate, p.b_gate, s.g);  // g (N,F)
-    silu_mul(s.g, s.u, s.h);              // h = silu(g) · u
+    linear(*b, p.w_gate, p.b_gate, s.g, model.products);  // g (N,F)
+    silu_mul(s.g, s.u, s.h);                              // h = silu(g) · u
   } else {
     gelu_tanh(s.u, s.h);
   }
   std::memcpy(x_out.raw(), s.x_mid.raw(), static_cast<std::size_t>(s.x_mid.bytes()));
-  linear_add(s.h, p.w_down, p.b_down, x_out);  // x_out = x_mid + h·w_downᵀ
+  linear_add(s.h, p.w_down, p.b_down, x_out, model.products);  // x_out = x_mid + h·w_downᵀ
 }
 
 void forward(const Model& model, const Batch& batch, Acts& acts) {
@@ -157,7 +157,7 @@ void forward(const Model& model, const Batch& batch, Acts& acts) {
 
 void head(const Model& model, const Tensor& hidden, Tensor& logits) {
   reuse(logits, {hidden.dim(0), model.config.V});
-  linear(hidden, model.params.head, model.params.head_b, logits);
+  linear(hidden, model.params.head, model.params.head_b, logits, model.products);
 }
 
 AttentionShape attention_shape(const Config& c, i64 layer) {

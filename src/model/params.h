@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "ops/gemm.h"
 #include "tensor/tensor.h"
 #include "weights/weight.h"
 
@@ -33,6 +34,7 @@ struct Params {
 struct Model {
   Config config;
   Params params;
+  Products products = Products::f32;  // how its matrix products round their inputs; training may set bf16
 };
 
 /// Calls visit(name, member, shape) for each parameter the configuration has, in the order of the file, with

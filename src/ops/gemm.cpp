@@ -10,12 +10,25 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "ops/gemm_bf16_cpu.h"
 #include "ops/gemm_cpu.h"
 
 namespace pare {
 namespace {
 
-using cpu::GemmKernels;
+/// The kernels of a product and how deep a block of K lies in its packed form, counted in 32 bits.
+struct Kernels : cpu::GemmKernels {
+  explicit Kernels(Products p) : GemmKernels(cpu::gemm_kernels()), products(p) {
+    if (products == Products::bf16) bf16 = cpu::gemm_bf16_kernels();
+  }
+  i64 packed(i64 depth) const { return products == Products::bf16 ? (depth + 1) / 2 : depth; }
+
+  Products products;
+  cpu::GemmBf16Kernels bf16{};
+};
+
+u32* pairs_of(float* memory) { return reinterpret_cast<u32*>(memory); }
+const u32* pairs_of(const float* memory) { return reinterpret_cast<const u32*>(memory); }
 
 /// Scratch that belongs to one thread and grows to the largest product it has seen.
 float* scratch(std::size_t slot, std::size_t count) {
@@ -31,30 +44,39 @@ float* scratch(std::size_t slot, std::size_t count) {
 }
 
 /// Packs B rows [k0,k0+depth) × columns [n0,n0+cols) into panels of NR columns: element (k,n) of a panel at
-/// panel[k·NR + n], columns beyond N are zero.
-void pack_b(const GemmKernels& kernels, const GemmB& b, i64 n0, i64 cols, i64 k0, i64 depth, float* out) {
+/// panel[k·NR + n] (of pairs: as gemm_bf16_cpu.h says), columns beyond N are zero.
+void pack_b(const Kernels& kernels, const GemmB& b, i64 n0, i64 cols, i64 k0, i64 depth, float* out) {
   const i64 NR = kernels.NR;
-  for (i64 n = 0; n < cols; n += NR, out += NR * depth) {
+  const bool bf16 = kernels.products == Products::bf16;
+  const auto pack_columns = [&](const float* src, i64 stride, i64 width) {
+    if (bf16) return kernels.bf16.pack_columns(src, stride, width, depth, pairs_of(out));
+    kernels.pack_columns(src, stride, width, depth, out);
+  };
+  const auto pack_rows = [&](const float* src, i64 stride, i64 width) {
+    if (bf16) return kernels.bf16.pack_rows(src, stride, width, depth, pairs_of(out));
+    kernels.pack_rows(src, stride, width, depth, out);
+  };
+  for (i64 n = 0; n < cols; n += NR, out += NR * kernels.packed(depth)) {
     const i64 width = std::min(NR, cols - n), first = n0 + n;
     if (b.decode_columns) {
       float* tile = scratch(2, static_cast<std::size_t>(NR * kGemmDepth));
       b.decode_columns(first, first + width, k0, k0 + depth, tile, kGemmDepth);
-      kernels.pack_columns(tile, kGemmDepth, width, depth, out);
+      pack_columns(tile, kGemmDepth, width);
     } else if (b.decode_rows) {
       float* tile = scratch(2, static_cast<std::size_t>(NR * kGemmDepth));
       b.decode_rows(first, first + width, k0, k0 + depth, tile, NR);
-      kernels.pack_rows(tile, NR, width, depth, out);
+      pack_rows(tile, NR, width);
     } else if (b.layout == Layout::transposed) {
-      kernels.pack_columns(b.data + first * b.stride + k0, b.stride, width, depth, out);
+      pack_columns(b.data + first * b.stride + k0, b.stride, width);
     } else {
-      kernels.pack_rows(b.data + k0 * b.stride + first, b.stride, width, depth, out);
+      pack_rows(b.data + k0 * b.stride + first, b.stride, width);
     }
   }
 }
 
 /// Rows [m0, m0+rows) of one block: A as it lies (plain) or packed (transposed) times the packed panels of B.
 struct Block {
-  const GemmKernels& kernels;
+  const Kernels& kernels;
   const GemmA& a;
   i64 k0, depth;
   bool first, last;
@@ -71,23 +93,29 @@ struct Block {
       a_data = packed;
       a_stride = kGemmDepth;
     }
+    const bool bf16 = kernels.products == Products::bf16;
+    if (bf16) {
+      constexpr i64 kPairs = (kGemmDepth + 1) / 2;
+      float* rounded = scratch(2, static_cast<std::size_t>(rows * kPairs));
+      kernels.bf16.round_rows(a_data, a_stride, rows, depth, pairs_of(rounded), kPairs);
+      a_data = rounded;
+      a_stride = kPairs;
+    }
+    const i64 deep = kernels.packed(depth);
     const bool add = !first || result == Result::add;
     for (i64 n = 0; n < cols; n += kernels.NR) {
       const i64 width = std::min(kernels.NR, cols - n);
-      const float* panel = panels + n * depth;
+      const float* panel = panels + n * deep;
       const float* panel_bias = last && bias ? bias + n0 + n : nullptr;
       for (i64 m = 0; m < rows; m += kernels.MR) {
         const i64 height = std::min(kernels.MR, rows - m);
-        kernels.tile(height,
-                     width,
-                     depth,
-                     a_data + m * a_stride,
-                     a_stride,
-                     panel,
-                     c + (m0 + m) * ldc + n0 + n,
-                     ldc,
-                     add,
-                     panel_bias);
+        const float* tile_a = a_data + m * a_stride;
+        float* tile_c = c + (m0 + m) * ldc + n0 + n;
+        if (bf16)
+          kernels.bf16.tile(
+              height, width, deep, pairs_of(tile_a), a_stride, pairs_of(panel), tile_c, ldc, add, panel_bias);
+        else
+          kernels.tile(height, width, depth, tile_a, a_stride, panel, tile_c, ldc, add, panel_bias);
       }
     }
   }
@@ -95,7 +123,7 @@ struct Block {
 
 /// Few rows: every thread takes column strips and runs through all of K alone; B is packed into its own
 /// cache.
-void gemm_few_rows(const GemmKernels& kernels,
+void gemm_few_rows(const Kernels& kernels,
                    i64 M,
                    i64 N,
                    i64 K,
@@ -119,7 +147,7 @@ void gemm_few_rows(const GemmKernels& kernels,
 }
 
 /// Many rows: the threads pack one wide block of B together, then share tiles of rows.
-void gemm_many_rows(const GemmKernels& kernels,
+void gemm_many_rows(const Kernels& kernels,
                     i64 M,
                     i64 N,
                     i64 K,
@@ -142,7 +170,7 @@ void gemm_many_rows(const GemmKernels& kernels,
       const i64 depth = std::min(kGemmDepth, K - k0);
       parallel_tasks((cols + strip - 1) / strip, [&](i64 task) {
         const i64 n = task * strip;
-        pack_b(kernels, b, n0 + n, std::min(strip, cols - n), k0, depth, panels + n * depth);
+        pack_b(kernels, b, n0 + n, std::min(strip, cols - n), k0, depth, panels + n * kernels.packed(depth));
       });
       const Block block{kernels, a, k0, depth, k0 == 0, k0 + depth == K, result, bias};
       parallel_tasks((M + tile_rows - 1) / tile_rows, [&](i64 task) {
@@ -155,6 +183,8 @@ void gemm_many_rows(const GemmKernels& kernels,
 
 }  // namespace
 
+bool bf16_products_are_native() { return cpu::gemm_bf16_kernels().native; }
+
 void gemm(i64 M,
           i64 N,
           i64 K,
@@ -163,10 +193,11 @@ void gemm(i64 M,
           float* c,
           i64 ldc,
           Result result,
-          const float* bias) {
+          const float* bias,
+          Products products) {
   if (M <= 0 || N <= 0) return;
   if (K <= 0) throw bug("gemm: K = {}", K);
-  const GemmKernels kernels = cpu::gemm_kernels();
+  const Kernels kernels(products);
   if (M <= 4 * kernels.MR) return gemm_few_rows(kernels, M, N, K, a, b, c, ldc, result, bias);
   gemm_many_rows(kernels, M, N, K, a, b, c, ldc, result, bias);
 }

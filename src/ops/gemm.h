@@ -17,6 +17,11 @@ inline constexpr i64 kGemmDepth = 384;
 
 enum class Layout { plain, transposed };
 enum class Result { write, add };
+/// What A and B are rounded to (nearest even) before they are multiplied; sums are f32 either way. bf16: an
+/// odd k comes before the even one below it. Twice as fast where the CPU has AVX512-BF16, slower elsewhere.
+enum class Products : u8 { f32, bf16 };
+/// True where products of bf16 have instructions of their own on the running tier.
+bool bf16_products_are_native();
 
 /// Fills `tile` with rows [k0,k1) × columns [n0,n1) of B: element (k,n) at tile[(n-n0)·stride + (k-k0)]
 /// (column-major: each n contiguous in k). Called once per tile, from any thread.
@@ -48,6 +53,7 @@ void gemm(i64 M,
           float* c,
           i64 ldc,
           Result result,
-          const float* bias = nullptr);
+          const float* bias = nullptr,
+          Products products = Products::f32);
 
 }  // namespace pare

@@ -33,6 +33,7 @@ struct Options {
   double time_limit_s = 0;
   bool recompute = false;
   std::string dtype = "bf16";
+  std::string products = "f32";
 };
 
 constexpr std::tuple fields{
@@ -75,6 +76,10 @@ constexpr std::tuple fields{
           between(0.0, 1e9)),
     field(
         "recompute", &Options::recompute, "keep only layer inputs, compute activations again (less memory)"),
+    field("products",
+          &Options::products,
+          "inputs of matrix products; bf16 is faster where the CPU has instructions for it",
+          one_of("f32", "bf16")),
     field("dtype", &Options::dtype, "how weights are stored", one_of("bf16", "f16", "f32")),
 };
 
@@ -99,7 +104,10 @@ json config_json(const Options& o, i64 vocab_size) {
           {"bos_token_id", 0},
           {"eos_token_id", 1},
           {"pad_token_id", 2},
-          {"torch_dtype", "bfloat16"}};
+          {"torch_dtype",
+           o.dtype == "bf16"  ? "bfloat16"
+           : o.dtype == "f16" ? "float16"
+                              : "float32"}};
 }
 
 Config shape_of(const Options& o, i64 vocab_size) {
@@ -176,6 +184,7 @@ TrainOptions train_options(const Options& o, u64 seed) {
   t.checkpoint_every = o.checkpoint_every;
   t.time_limit_s = o.time_limit_s;
   t.seed = seed;
+  t.products = o.products == "bf16" ? Products::bf16 : Products::f32;
   return t;
 }
 

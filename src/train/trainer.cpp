@@ -98,6 +98,11 @@ TrainResult train(Model& model,
                   const std::filesystem::path& checkpoint,
                   const std::string& key,
                   const std::function<void(const TrainPoint&)>& on_point) {
+  struct Restore {
+    Model& model;
+    ~Restore() { model.products = Products::f32; }
+  } restore{model};
+  model.products = o.products;
   for (std::size_t i = 0; i < examples.size(); ++i)
     if (examples[i].ids.empty()) throw user_error("training example {} is empty", i);
   Params grads = zero_params(model.config);

@@ -26,6 +26,8 @@ struct TrainOptions {
   i64 checkpoint_every = 200;  // steps; 0 = never
   double time_limit_s = 0;     // 0 = none; a run ended by it is not reproducible
   u64 seed = 0;
+  /// bf16: the inputs of matrix products are rounded; weights, gradients and the residual stream stay f32.
+  Products products = Products::f32;
 };
 
 /// One optimiser step as it is recorded. `validation_loss` < 0: not measured at this step.

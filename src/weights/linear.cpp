@@ -1,12 +1,12 @@
 #include "weights/linear.h"
 
 #include "base/threads.h"
-#include "ops/gemm.h"
 
 namespace pare {
 namespace {
 
-void product(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Result result) {
+void product(
+    const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Result result, Products products) {
   const auto [M, K] = dims<2>("linear x", x);
   const i64 N = w.rows();
   if (w.cols() != K) throw bug("linear: x is ({}, {}), W is ({}, {})", M, K, N, w.cols());
@@ -23,10 +23,10 @@ void product(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Re
       w.format().decode(n0, n1, k0, k1, tile, stride);
     };
   }
-  gemm(M, N, K, {x.f32(), K}, b, y.f32(), N, result, bias.defined() ? bias.f32() : nullptr);
+  gemm(M, N, K, {x.f32(), K}, b, y.f32(), N, result, bias.defined() ? bias.f32() : nullptr, products);
 }
 
-void product_backward(const Tensor& dy, const Weight& w, Tensor& dx, Result result) {
+void product_backward(const Tensor& dy, const Weight& w, Tensor& dx, Result result, Products products) {
   const auto [M, N] = dims<2>("linear dy", dy);
   const i64 K = w.cols();
   if (w.rows() != N) throw bug("linear_backward_input: dy is ({}, {}), W is ({}, {})", M, N, w.rows(), K);
@@ -42,28 +42,28 @@ void product_backward(const Tensor& dy, const Weight& w, Tensor& dx, Result resu
       w.format().decode(r0, r1, c0, c1, tile, stride);
     };
   }
-  gemm(M, K, N, {dy.f32(), N}, b, dx.f32(), K, result);
+  gemm(M, K, N, {dy.f32(), N}, b, dx.f32(), K, result, nullptr, products);
 }
 
 }  // namespace
 
-void linear(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y) {
-  product(x, w, bias, y, Result::write);
+void linear(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Products products) {
+  product(x, w, bias, y, Result::write, products);
 }
 
-void linear_add(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y) {
-  product(x, w, bias, y, Result::add);
+void linear_add(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Products products) {
+  product(x, w, bias, y, Result::add, products);
 }
 
-void linear_backward_input(const Tensor& dy, const Weight& w, Tensor& dx) {
-  product_backward(dy, w, dx, Result::write);
+void linear_backward_input(const Tensor& dy, const Weight& w, Tensor& dx, Products products) {
+  product_backward(dy, w, dx, Result::write, products);
 }
 
-void linear_backward_input_add(const Tensor& dy, const Weight& w, Tensor& dx) {
-  product_backward(dy, w, dx, Result::add);
+void linear_backward_input_add(const Tensor& dy, const Weight& w, Tensor& dx, Products products) {
+  product_backward(dy, w, dx, Result::add, products);
 }
 
-void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dw, Tensor& dbias) {
+void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dw, Tensor& dbias, Products products) {
   const auto [M, N] = dims<2>("linear dy", dy);
   const i64 K = x.dim(1);
   expect("linear x", x, {M, K});
@@ -75,7 +75,9 @@ void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dw, Tenso
        {.data = x.f32(), .stride = K, .layout = Layout::plain, .decode_columns = {}, .decode_rows = {}},
        dw.f32(),
        K,
-       Result::add);
+       Result::add,
+       nullptr,
+       products);
   if (!dbias.defined()) return;
   expect("linear dbias", dbias, {N});
   const i64 columns = N, rows = M;

@@ -188,6 +188,28 @@ TEST(Train, BitsDoNotDependOnThreads) {
 }
 
 /// Wide and long enough that every loop over rows, tiles and pieces is split.
+TEST(Train, ProductsOfBf16LearnLikeThoseOfF32AndDoNotDependOnThreads) {
+  const auto examples = tiny::examples(12);
+  const auto losses = [&](Products products, int count) {
+    set_threads(count);
+    TrainOptions o = tiny::options(30);
+    o.products = products;
+    Model m = tiny::model();
+    const TrainResult r = train(m, examples, {}, o, {}, "", tiny::ignore);
+    EXPECT_EQ(m.products, Products::f32) << "the trained model is used as any other";
+    set_threads(0);
+    std::vector<double> out;
+    for (const TrainPoint& p : r.points) out.push_back(p.loss);
+    return out;
+  };
+  const auto f32 = losses(Products::f32, 1), bf16 = losses(Products::bf16, 1);
+  EXPECT_NE(f32, bf16);
+  EXPECT_EQ(bf16, losses(Products::bf16, 3));
+  // Rounding to 8 bits moves a loss by far less than thirty steps do.
+  for (std::size_t i = 0; i < f32.size(); ++i) EXPECT_NEAR(bf16[i], f32[i], 0.05) << "step " << i;
+  EXPECT_LT(f32.back(), f32.front() - 0.3);
+}
+
 TEST(Train, BitsOfAWiderModelDoNotDependOnThreadsOrRecomputation) {
   Config c = tiny::config();
   c.D = 96, c.E = 24, c.F = 200, c.V = 700;
