@@ -147,6 +147,25 @@ std::string human_seconds(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string cost_line(const ReportData& data) {
+  StageCost all;
+  for (const StageCost& c : data.costs) {
+    if (c.cached) continue;
+    all.s_predicted += c.s_predicted;
+    all.s_measured += c.s_measured;
+    all.peak_bytes_predicted = std::max(all.peak_bytes_predicted, c.peak_bytes_predicted);
+    all.peak_bytes_measured = std::max(all.peak_bytes_measured, c.peak_bytes_measured);
+  }
+  if (!(all.s_measured > 0)) return "";
+  std::string line =
+      fmt::format("Predicted {}, took {}", human_seconds(all.s_predicted), human_seconds(all.s_measured));
+  if (all.peak_bytes_measured > 0)
+    line += fmt::format("; predicted peak memory {}, measured {}",
+                        human_bytes(static_cast<double>(all.peak_bytes_predicted)),
+                        human_bytes(static_cast<double>(all.peak_bytes_measured)));
+  return line + ". Stage by stage in the report.";
+}
+
 std::string measured_seconds(const StageCost& cost) {
   if (!cost.cached) return human_seconds(cost.s_measured);
   return cost.s_measured > 0 ? human_seconds(cost.s_measured) + " (cached)" : "cached";

@@ -24,6 +24,8 @@ double percent_factor(const MetricCell& cell);
 // ---- numbers and texts for people ----
 
 std::string decimals(double value, int digits);
+/// "Predicted and measured: …" over what was not cached; "" when all was.
+std::string cost_line(const ReportData& data);
 /// What a stage took, "cached" for one that did not run, with what it took then when that is known.
 std::string measured_seconds(const StageCost& cost);
 /// Three significant digits, without an exponent for everyday sizes.

@@ -109,6 +109,7 @@ std::string report_terminal(const ReportData& data, int width) {
   if (!dropped.empty())
     out += wrapped(fmt::format("Not shown at this width: {}.", fmt::join(dropped, ", ")), width);
   for (const std::string& note : data.notes) out += wrapped("Note: " + report::clean(note), width);
+  if (const std::string costs = report::cost_line(data); !costs.empty()) out += wrapped(costs, width);
   return out;
 }
 

@@ -59,7 +59,8 @@ void round_rows(
   }
 }
 
-void bf16_pack_columns(const float* HWY_RESTRICT src, i64 stride, i64 width, i64 depth, u32* HWY_RESTRICT out) {
+void bf16_pack_columns(
+    const float* HWY_RESTRICT src, i64 stride, i64 width, i64 depth, u32* HWY_RESTRICT out) {
   constexpr i64 kPairs = (kGemmDepth + 1) / 2;
   alignas(64) u32 columns[NR * kPairs];
   const i64 pairs = (depth + 1) / 2;
@@ -87,8 +88,11 @@ void bf16_pack_rows(const float* HWY_RESTRICT src, i64 stride, i64 width, i64 de
 }
 
 /// Sums of a register tile to C.
-HWY_INLINE void bf16_put(
-    const float* HWY_RESTRICT sums, i64 width, float* HWY_RESTRICT c, bool add, const float* HWY_RESTRICT bias) {
+HWY_INLINE void bf16_put(const float* HWY_RESTRICT sums,
+                         i64 width,
+                         float* HWY_RESTRICT c,
+                         bool add,
+                         const float* HWY_RESTRICT bias) {
   for (i64 n = 0; n < width; ++n) {
     float y = sums[n];
     if (add) y = c[n] + y;
@@ -98,15 +102,15 @@ HWY_INLINE void bf16_put(
 }
 
 void bf16_tile(i64 height,
-          i64 width,
-          i64 pairs,
-          const u32* HWY_RESTRICT a,
-          i64 a_stride,
-          const u32* HWY_RESTRICT panel,
-          float* HWY_RESTRICT c,
-          i64 ldc,
-          bool add,
-          const float* HWY_RESTRICT bias) {
+               i64 width,
+               i64 pairs,
+               const u32* HWY_RESTRICT a,
+               i64 a_stride,
+               const u32* HWY_RESTRICT panel,
+               float* HWY_RESTRICT c,
+               i64 ldc,
+               bool add,
+               const float* HWY_RESTRICT bias) {
   const D d;
   const DU du;
   alignas(64) float sums[NR];
@@ -216,7 +220,8 @@ void native_tile(i64 height,
 
 cpu::GemmBf16Kernels bf16_kernels() {
 #if HWY_TARGET == HWY_AVX3_DL
-  if (__builtin_cpu_supports("avx512bf16")) return {round_rows, bf16_pack_columns, bf16_pack_rows, native_tile, true};
+  if (__builtin_cpu_supports("avx512bf16"))
+    return {round_rows, bf16_pack_columns, bf16_pack_rows, native_tile, true};
 #endif
   return {round_rows, bf16_pack_columns, bf16_pack_rows, bf16_tile, false};
 }

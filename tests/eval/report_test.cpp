@@ -216,6 +216,19 @@ TEST(Report, HoldsWithAlmostNothing) {
   EXPECT_NE(report_terminal(data, 100).find("only"), std::string::npos);
 }
 
+TEST(ReportFormat, TheCostLineLeavesOutWhatWasCached) {
+  ReportData data;
+  EXPECT_EQ(report::cost_line(data), "");
+  data.costs = {{"a", "x", true, 5, 7, 900'000'000, 900'000'000}};
+  EXPECT_EQ(report::cost_line(data), "");
+  data.costs.push_back({"a", "y", false, 1, 2, 40'000'000, 50'000'000});
+  data.costs.push_back({"b", "y", false, 2, 3, 60'000'000, 30'000'000});
+  EXPECT_EQ(
+      report::cost_line(data),
+      "Predicted 3.00 s, took 5.00 s; predicted peak memory 60.0 MB, measured 50.0 MB. Stage by stage in "
+      "the report.");
+}
+
 TEST(ReportFormat, NumbersForPeople) {
   EXPECT_EQ(report::human_bytes(0), "0 B");
   EXPECT_EQ(report::human_bytes(999), "999 B");

@@ -77,8 +77,8 @@ struct Case {
           sum += p;
           size += std::abs(p);
         }
-        const double want = sum + static_cast<double>(bias.f32()[n]) +
-                            (add ? static_cast<double>(c.f32()[m * N + n]) : 0.0);
+        const double want =
+            sum + static_cast<double>(bias.f32()[n]) + (add ? static_cast<double>(c.f32()[m * N + n]) : 0.0);
         ASSERT_NEAR(got.f32()[m * N + n], want, 2e-6 * size) << m << " " << n;
       }
   }
@@ -96,8 +96,8 @@ TEST(GemmBf16, IsTheSumOverRoundedInputsOnEveryTierInEveryLayout) {
       for (const bool add : {false, true})
         for (const Layout layout : {Layout::plain, Layout::transposed})
           for (int from = 0; from < 4; ++from) {
-            SCOPED_TRACE(fmt::format(
-                "{}x{}x{} A {} B {} add {}", x.M, x.N, x.K, static_cast<int>(layout), from, add));
+            SCOPED_TRACE(
+                fmt::format("{}x{}x{} A {} B {} add {}", x.M, x.N, x.K, static_cast<int>(layout), from, add));
             x.expect_sum(x.run(layout, from, add), add);
           }
   });
@@ -143,7 +143,8 @@ TEST(GemmBf16, SameBitsForAnyThreadCountAndAnyNumberOfRows) {
 
 TEST(GemmBf16, WhatIsNoNumberStaysSo) {
   for_each_isa([] {
-    for (const float bad : {std::nanf(""), std::bit_cast<float>(0x7F800001u), std::bit_cast<float>(0xFFFFFFFFu)}) {
+    for (const float bad :
+         {std::nanf(""), std::bit_cast<float>(0x7F800001u), std::bit_cast<float>(0xFFFFFFFFu)}) {
       Case x(3, 20, 50);
       x.a.f32()[1 * 50 + 7] = bad;
       const Tensor got = x.run(Layout::plain, 0, false);

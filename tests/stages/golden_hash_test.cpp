@@ -1,6 +1,6 @@
-// A stage whose result changes has to say so: its version is part of every artefact's key, so a change without
-// a new version would serve old artefacts as new ones. The hash of what each stage makes of one model, by
-// version, stands here. When a result is meant to change: raise the stage's version, then its line.
+// A stage whose result changes has to say so: its version is part of every artefact's key, so a change
+// without a new version would serve old artefacts as new ones. The hash of what each stage makes of one
+// model, by version, stands here. When a result is meant to change: raise the stage's version, then its line.
 #include <gtest/gtest.h>
 
 #include <filesystem>
