@@ -37,13 +37,15 @@ const MeasureInfo& task_or_measure(const std::string& name) {
 
 int eval(int argc, char** argv) {
   Parser parser("eval", "Run one task on one model and print the score with its interval.");
-  std::string model, task = "gsm8k", data = "sums:test", out, compute = "exact";
+  std::string model, task = "gsm8k", data = "sums:test", shots_data, out, compute = "exact";
   i64 limit = 0, shots = 0, batch = 32, max_new_tokens = 256;
   parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
   parser.app().add_option("--task", task, "the task, see `pare list tasks`")->required();
   parser.app().add_option("--data", data, "sums:test, or a .jsonl file of {\"question\", \"answer\"}");
   parser.app().add_option("--limit", limit, "the first so many problems")->check(at_least(0));
   parser.app().add_option("--shots", shots, "solved examples before each question")->check(at_least(0));
+  parser.app().add_option(
+      "--shots-data", shots_data, "where those come from, as --data (default: sums:train for sums:test)");
   parser.app()
       .add_option("--batch", batch, "problems at once (never changes an answer)")
       ->check(more_than(0));
@@ -58,6 +60,7 @@ int eval(int argc, char** argv) {
   input.model = resolve_model(model, store);
   input.data = data;
   input.compute = compute;
+  input.shots = shots_data;
   input.options = {{"limit", limit}};
   if (info.name == "task.gsm8k")
     input.options = {
@@ -67,6 +70,7 @@ int eval(int argc, char** argv) {
                                          {"data", data},
                                          {"limit", limit},
                                          {"shots", shots},
+                                         {"shots_data", shots_data},
                                          {"max_new_tokens", max_new_tokens}});
   input.work = out.empty() ? store.root() / "eval" / key.substr(0, 16) : std::filesystem::path(out);
   std::filesystem::create_directories(input.work);

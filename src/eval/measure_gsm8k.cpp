@@ -79,12 +79,28 @@ MeasureCost estimate(const MeasureLoad& load) {
               activation_bytes(c, GenerateOptions{}.prefill_rows, o.task.batch)};
 }
 
+/// Solved examples to show. Never of the data that is judged: without a source, only the generator has
+/// others.
+std::vector<Problem> shots_of(const MeasureInput& in, i64 shots) {
+  if (shots == 0) return {};
+  if (in.shots.empty() && !in.data.starts_with("sums:"))
+    throw user_error(
+        "task.gsm8k: {} shots need solved examples that are not judged; name them, such as the task's "
+        "train.jsonl, by data.shots in the recipe or --shots-data",
+        shots);
+  const std::string source = in.shots.empty() ? "sums:train" : in.shots;
+  std::vector<Problem> out = problems_of(source, shots);
+  if (static_cast<i64>(out.size()) < shots)
+    throw user_error("task.gsm8k: {} has {} examples, expected {} shots", source, out.size(), shots);
+  return out;
+}
+
 MeasureResult measure(const MeasureInput& in) {
   const auto [o, limit] = options_of(in.options, in.decode);
   const Model model = load_model(in.model);
   const auto tokenizer = Tokenizer::load(in.model);
   const auto problems = problems_of(in.data, limit);
-  const auto shots = o.shots > 0 ? problems_of("sums:train", o.shots) : std::vector<Problem>{};
+  const auto shots = shots_of(in, o.shots);
   const Gsm8kResult r = run_gsm8k(model, *tokenizer, problems, shots, o, in.work / "samples.jsonl", "gsm8k");
 
   const auto samples = [&](auto&& of) {

@@ -43,6 +43,7 @@ struct MeasureInput {
   json decode;                     // the recipe's `decode`
   std::string compute;             // "exact" | "fast"
   std::filesystem::path work;      // survives a kill: journals
+  std::string shots = "";          // the recipe's data.shots: solved examples to show; "" = not given
 };
 
 /// What a plan knows before anything is made: the model's shape and the bytes of its weights.

@@ -171,13 +171,15 @@ MeasureResult Executor::measure_one(
     built = true;
     if (!steps_.shown()) log_info("{}: {}", chain.name, use.name);
     const auto data = p_.recipe.data.find("eval");
+    const std::string shots = p_.recipe.data.contains("shots") ? p_.recipe.data.at("shots") : "";
     return measure_result_json(info.run({made.dir,
                                          baseline && info.needs_baseline ? baseline->dir : fs::path(),
                                          data == p_.recipe.data.end() ? "" : data->second,
                                          use.options,
                                          p_.recipe.decode,
                                          p_.recipe.compute,
-                                         work}));
+                                         work,
+                                         shots}));
   });
   const double s = meter.s();
   record(chain.name, "measure:" + use.name, position, !built, s, meter.peak_bytes(), 0);

@@ -96,13 +96,14 @@ json measure_inputs(const Prepared& p,
                     const std::string& hash,
                     const std::string& baseline_hash) {
   const MeasureInfo& m = find_measure(use.name);
-  const auto data = p.recipe.data.find("eval");
+  const auto data = p.recipe.data.find("eval"), shots = p.recipe.data.find("shots");
   return {{"measure", m.name},
           {"version", m.version},
           {"options", use.options},
           {"artefact", hash},
           {"baseline", m.needs_baseline ? baseline_hash : ""},
           {"data", data == p.recipe.data.end() ? "" : data_id(data->second)},
+          {"shots", shots == p.recipe.data.end() ? "" : data_id(shots->second)},
           {"decode", p.recipe.decode},
           {"compute", p.recipe.compute},
           {"isa", isa_name()}};

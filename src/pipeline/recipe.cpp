@@ -157,7 +157,7 @@ Limits limits_of(const RecipeTree& tree) {
 
 std::map<std::string, std::string> data_of(const RecipeTree& tree) {
   const json given = object_at(tree, "data");
-  check_keys(tree, given, "/data", "data", {"calib", "eval", "train", "validation"});
+  check_keys(tree, given, "/data", "data", {"calib", "eval", "train", "validation", "shots"});
   std::map<std::string, std::string> out;
   for (const auto& [key, value] : given.items()) {
     if (!value.is_string())

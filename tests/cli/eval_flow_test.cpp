@@ -39,6 +39,17 @@ TEST_F(Eval, SlipsAreRefused) {
   expect_refused(with_data("none.jsonl"), 2, "none.jsonl: cannot be read");
   expect_refused(with_data("sums:tset"), 2, "expected sums:train or sums:test");
   expect_refused(with_data(root_), 2, "expected sums:train, sums:test, or a .jsonl file");
+  const std::filesystem::path own = file("own.jsonl", "{\"question\": \"2+3?\", \"answer\": \"#### 5\"}\n");
+  const Args shots = {
+      "eval", "sums-3m", "--task", "gsm8k", "--data", own, "--max-new-tokens", "4", "--shots"};
+  const auto with_shots = [&](const Args& more) {
+    Args all = shots;
+    all.insert(all.end(), more.begin(), more.end());
+    return pare(all);
+  };
+  expect_refused(with_shots({"1"}), 2, "--shots-data");
+  expect_refused(with_shots({"2", "--shots-data", own}), 2, "has 1 examples, expected 2 shots");
+  expect_done(with_shots({"1", "--shots-data", own}));
   expect_refused(with_data(file("a.jsonl", "{\"question\": \"x\"}\n")), 2, "a.jsonl:1");
   expect_refused(with_data(file("b.jsonl", "{\"question\": \n")), 2, "b.jsonl:1");
   expect_refused(with_data(file("c.jsonl", "")), 2, "c.jsonl");
