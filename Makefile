@@ -47,7 +47,7 @@ tsan: ## unit tests under ThreadSanitizer
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tools/tsan.txt ignore_noninstrumented_modules=1" ctest --preset tsan -j 1
 
 format: ## format all sources in place
-	@git ls-files -- '*.h' '*.cpp' | xargs -r clang-format -i
+	@git ls-files -co --exclude-standard -- '*.h' '*.cpp' | xargs -r clang-format -i
 
 clean: ## remove what was built
 	rm -rf build
