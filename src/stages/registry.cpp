@@ -16,16 +16,16 @@ std::vector<StageInfo>& all_stages() {
 
 }  // namespace
 
-bool add_stage_info(StageInfo info, const std::source_location& at) {
+bool add_stage_info(StageInfo info, const char* source) {
   auto& list = all_stages();
   const auto place =
       std::lower_bound(list.begin(), list.end(), info.name, [](const StageInfo& s, const std::string& name) {
         return s.name < name;
       });
   if (place != list.end() && place->name == info.name)
-    throw bug("the stage {} is added twice, by {} and {}", info.name, place->file, at.file_name());
+    throw bug("the stage {} is added twice, by {} and {}", info.name, place->file, source);
   // The path as a reader of the source tree knows it, wherever the program was built.
-  const std::filesystem::path file = at.file_name();
+  const std::filesystem::path file = source;
   info.file = "src/stages/" + file.filename().string();
   list.insert(place, std::move(info));
   return true;

@@ -8,7 +8,6 @@
 // The version is part of an artefact's key: raise it when results change.
 #pragma once
 #include <functional>
-#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,7 +51,7 @@ struct StageInfo {
 };
 
 /// Adds a stage; true. Throws a bug when the name is taken.
-bool add_stage_info(StageInfo info, const std::source_location& at);
+bool add_stage_info(StageInfo info, const char* source);
 /// All stages, sorted by name.
 const std::vector<StageInfo>& stages();
 /// Throws a user error starting with `where` (when not empty), with the nearest name, when there is none.
@@ -71,7 +70,7 @@ bool add_stage(const std::string& name,
                void (*run)(const Options&, Job&),
                Makes makes = Makes::changed_model,
                std::vector<std::string> reads = {},
-               const std::source_location& at = std::source_location::current()) {
+               const char* source = __builtin_FILE()) {
   if (makes == Makes::new_model && reads.empty()) reads = {"train", "validation"};
   StageInfo info;
   info.name = name;
@@ -87,7 +86,7 @@ bool add_stage(const std::string& name,
     return estimate(options_of<Options>(fields, o), m);
   };
   info.run = [fields, run](const json& o, Job& job) { run(options_of<Options>(fields, o), job); };
-  return add_stage_info(std::move(info), at);
+  return add_stage_info(std::move(info), source);
 }
 
 /// Parameters inside linears() of a model of this shape, and the largest single one.
