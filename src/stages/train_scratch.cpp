@@ -199,10 +199,14 @@ Cost estimate(const Options& o, const ModelShape&) {
   Cost cost;
   // 6 FLOPs a parameter and token, at the share of the peak that whole steps of small models reach.
   constexpr double kShareOfPeak = 0.6;
-  cost.s = 6 * parameters * tokens / (kShareOfPeak * 1e9 * f32_gflop_per_s(0.03));
+  // An example is made, split and kept as text and as ids before the first step.
+  constexpr double kExampleS = 3e-5;
+  constexpr i64 kExampleBytes = 1200;
+  cost.s = kExampleS * static_cast<double>(o.examples) +
+           6 * parameters * tokens / (kShareOfPeak * 1e9 * f32_gflop_per_s(0.03));
   const i64 row_floats = c.L * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F);
-  cost.peak_bytes =
-      c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 + (o.examples * 480);
+  cost.peak_bytes = c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 +
+                    o.examples * kExampleBytes;
   cost.disk_bytes = c.parameters() * dtype_bytes(dtype_of(o.dtype));
   cost.makes = std::move(c);
   return cost;
