@@ -31,7 +31,7 @@ target_compile_definitions(pare_common INTERFACE
 
 # The headers that most files include anyway, compiled once: builds take half the time. Files still include
 # what they use.
-file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cpp CONTENT "")
 add_library(pare_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cpp)
 target_link_libraries(pare_pch PRIVATE pare_common)
 target_precompile_headers(pare_pch PRIVATE
