@@ -12,33 +12,17 @@ namespace {
 // baseline's bits no more, is not a worse model but a broken one.
 constexpr double kBrokenTop1 = 0.5, kBrokenKl = 2.0;
 
-struct Options {
-  ScoreOptions score;
-  i64 limit;
-};
-
-Options options_of(const json& options) {
-  const std::string name = "divergence";
-  check_measure_options(name, options, {"limit", "window", "stride"});
-  Options o;
-  o.score.window = measure_integer(name, options, "window", 0);
-  o.score.stride = measure_integer(name, options, "stride", 0);
-  o.limit = measure_integer(name, options, "limit", 200);
-  return o;
-}
-
-void check(const json& options, const json&) { options_of(options); }
+void check(const json& options, const json&) { score_options("divergence", options); }
 
 MeasureCost estimate(const MeasureLoad& load) {
-  const Options o = options_of(load.options);
-  const i64 rows = std::min(load.config.max_positions, logit_rows(load.config.V));
+  const TextScoreOptions o = score_options("divergence", load.options);
   const i64 baseline_bytes = load.baseline_bytes > 0 ? load.baseline_bytes : load.model_bytes;
   return {2 * forward_s(load, expected_tokens(load.data, o.limit)),
-          load.model_bytes + baseline_bytes + 2 * activation_bytes(load.config, o.score.batch_rows, rows)};
+          load.model_bytes + baseline_bytes + 2 * scoring_bytes(load.config, o.score)};
 }
 
 MeasureResult measure(const MeasureInput& in) {
-  Options o = options_of(in.options);
+  TextScoreOptions o = score_options("divergence", in.options);
   const Model variant = load_model(in.model);
   const Model baseline = load_model(in.baseline.empty() ? in.model : in.baseline);
   const auto tokenizer = Tokenizer::load(in.model);

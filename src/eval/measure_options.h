@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/types.h"
 #include "measure/measure.h"
+#include "measure/score.h"
 
 namespace pare {
 
@@ -49,6 +50,25 @@ inline i64 activation_bytes(const Config& c, i64 rows, i64 logit_rows) {
   constexpr i64 kPanels = 4'000'000;
   const i64 bytes = 4 * (rows * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F) + logit_rows * c.V);
   return kPanels + bytes + bytes / 10;  // what the allocator rounds up
+}
+
+/// What the measures that score texts take: `limit` problems or documents, in windows.
+struct TextScoreOptions {
+  ScoreOptions score;
+  i64 limit = 0;
+};
+inline TextScoreOptions score_options(const std::string& measure, const json& options) {
+  check_measure_options(measure, options, {"limit", "window", "stride"});
+  TextScoreOptions o;
+  o.score.window = measure_integer(measure, options, "window", 0);
+  o.score.stride = measure_integer(measure, options, "stride", 0);
+  o.limit = measure_integer(measure, options, "limit", 200);
+  return o;
+}
+
+/// Bytes of activations of one model while it scores.
+inline i64 scoring_bytes(const Config& c, const ScoreOptions& o) {
+  return activation_bytes(c, o.batch_rows, std::min(c.max_positions, logit_rows(c.V)));
 }
 
 }  // namespace pare

@@ -25,32 +25,16 @@ std::vector<double> means(const Score& score) {
   return out;
 }
 
-struct Options {
-  ScoreOptions score;
-  i64 limit;
-};
-
-Options options_of(const json& options) {
-  const std::string name = "perplexity";
-  check_measure_options(name, options, {"limit", "window", "stride"});
-  Options o;
-  o.score.window = measure_integer(name, options, "window", 0);
-  o.score.stride = measure_integer(name, options, "stride", 0);
-  o.limit = measure_integer(name, options, "limit", 200);
-  return o;
-}
-
-void check(const json& options, const json&) { options_of(options); }
+void check(const json& options, const json&) { score_options("perplexity", options); }
 
 MeasureCost estimate(const MeasureLoad& load) {
-  const Options o = options_of(load.options);
-  const i64 rows = std::min(load.config.max_positions, logit_rows(load.config.V));
+  const TextScoreOptions o = score_options("perplexity", load.options);
   return {forward_s(load, expected_tokens(load.data, o.limit)),
-          load.model_bytes + activation_bytes(load.config, o.score.batch_rows, rows)};
+          load.model_bytes + scoring_bytes(load.config, o.score)};
 }
 
 MeasureResult measure(const MeasureInput& in) {
-  Options o = options_of(in.options);
+  TextScoreOptions o = score_options("perplexity", in.options);
   const Model model = load_model(in.model);
   const auto tokenizer = Tokenizer::load(in.model);
   const JudgedText text = judged_text(in.data, o.limit, *tokenizer);

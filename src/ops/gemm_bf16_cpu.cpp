@@ -4,6 +4,7 @@
 
 #include "ops/gemm.h"
 #include "ops/gemm_cpu.h"
+#include "tensor/half.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/gemm_bf16_cpu.cpp"
@@ -31,16 +32,14 @@ HWY_INLINE VU rounded(V x) {
   const auto nan = hn::RebindMask(du, hn::IsNaN(x));
   return hn::IfThenElse(nan, hn::Or(bits, hn::Set(du, 0x400000u)), up);
 }
-HWY_INLINE u32 rounded(float x) {
-  const u32 bits = std::bit_cast<u32>(x);
-  return x != x ? bits | 0x400000u : bits + 0x7FFFu + ((bits >> 16) & 1u);
-}
 
 HWY_INLINE VU pair(V even, V odd) {
   const DU du;
   return hn::Or(hn::ShiftRight<16>(rounded(even)), hn::And(rounded(odd), hn::Set(du, kHigh)));
 }
-HWY_INLINE u32 pair(float even, float odd) { return (rounded(even) >> 16) | (rounded(odd) & kHigh); }
+HWY_INLINE u32 pair(float even, float odd) {
+  return f32_to_bf16(even) | static_cast<u32>(f32_to_bf16(odd)) << 16;
+}
 
 void round_rows(
     const float* HWY_RESTRICT src, i64 stride, i64 rows, i64 depth, u32* HWY_RESTRICT out, i64 out_stride) {
@@ -178,12 +177,7 @@ __attribute__((target("avx512bf16"))) void native_rows(i64 width,
     }
     _mm512_store_ps(sums, sum[m][0]);
     _mm512_store_ps(sums + kLanes, sum[m][1]);
-    for (i64 n = 0; n < width; ++n) {
-      float y = sums[n];
-      if (add) y = to[n] + y;
-      if (bias) y += bias[n];
-      to[n] = y;
-    }
+    bf16_put(sums, width, to, add, bias);
   }
 }
 

@@ -280,15 +280,18 @@ ExprPtr Parser::tuple(Tuple how, bool with_condition, std::string_view end_name,
   return make(Ex::tuple, line, std::move(items));
 }
 
+ExprPtr Parser::call(ExprPtr callee) {
+  ExprPtr e = make(Ex::call, now().line, kids(std::move(callee)));
+  arguments(*e);
+  return checked(std::move(e));
+}
+
 ExprPtr Parser::postfix(ExprPtr e) {
   while (true) {
     if (is_sign(".") || is_sign("[")) {
       e = subscript(std::move(e));
     } else if (is_sign("(")) {
-      const int line = now().line;
-      e = make(Ex::call, line, kids(std::move(e)));
-      arguments(*e);
-      e = checked(std::move(e));
+      e = call(std::move(e));
     } else {
       return e;
     }
@@ -302,10 +305,7 @@ ExprPtr Parser::filters(ExprPtr e) {
     } else if (is_name("is")) {
       e = test(std::move(e));
     } else if (is_sign("(")) {
-      const int line = now().line;
-      e = make(Ex::call, line, kids(std::move(e)));
-      arguments(*e);
-      e = checked(std::move(e));
+      e = call(std::move(e));
     } else {
       return e;
     }

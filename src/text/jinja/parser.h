@@ -57,6 +57,7 @@ class Parser {
   ExprPtr power();
   ExprPtr unary(bool with_filter = true);
   ExprPtr primary(bool with_member = false);
+  ExprPtr call(ExprPtr callee);
   ExprPtr postfix(ExprPtr e);
   ExprPtr filters(ExprPtr e);
   ExprPtr filter(ExprPtr e);  // e | name(…) | …; e may be null
