@@ -1,4 +1,6 @@
 // pare eval MODEL --task T: one task on one model.
+#include <cmath>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/command.h"
@@ -95,9 +97,7 @@ int eval(int argc, char** argv) {
   }
   const MetricValue &flexible = *find(r, "gsm8k.flexible"), &truncated = *find(r, "gsm8k.truncated"),
                     &no_answer = *find(r, "gsm8k.no_answer"), &wrong = *find(r, "gsm8k.wrong_arithmetic");
-  const auto count = [](const MetricValue& m) {
-    return static_cast<i64>(m.value * static_cast<double>(m.n) + 0.5);
-  };
+  const auto count = [](const MetricValue& m) { return std::llround(m.value * static_cast<double>(m.n)); };
   if (parser.common().json) {
     print_json({{"task", "gsm8k"},
                 {"n", strict->n},

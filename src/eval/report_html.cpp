@@ -268,7 +268,8 @@ std::string all_measures(const ReportData& data) {
       "<th>p</th></tr></thead><tbody>\n";
   for (std::size_t i = 0; i < data.variants.size(); ++i) {
     const VariantRow& row = data.variants[i];
-    for (const auto& [name, cell] : row.measures) {
+    for (const auto& [name, measured] : row.measures) {
+      const auto& cell = measured;  // clang 14 cannot capture a structured binding
       const PairedCell* paired = report::find_paired(row, name);
       const auto between = [&](const std::optional<double>& lo, const std::optional<double>& hi) {
         return lo && hi

@@ -1,6 +1,7 @@
 #include "measure/speed.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "base/clock.h"
@@ -15,7 +16,7 @@ namespace {
 double percentile(std::vector<double> x, double p) {
   if (x.empty()) return 0;
   std::sort(x.begin(), x.end());
-  return x[static_cast<std::size_t>(p * static_cast<double>(x.size() - 1) + 0.5)];
+  return x[static_cast<std::size_t>(std::lround(p * static_cast<double>(x.size() - 1)))];
 }
 
 /// B sequences that run in step, from the same prompt.

@@ -98,7 +98,7 @@ Config mistral(const Keys& keys) {
   expect_activation(keys, "silu");
   // An absent key means the family's default of 4096; null means full attention.
   i64 window = 4096;
-  if (json raw = keys.raw(); raw.contains("sliding_window"))
+  if (keys.raw().contains("sliding_window"))
     window = keys.has("sliding_window") ? keys.integer("sliding_window", 1, kMax) : 0;
   if (!read_layer_types(keys, window, c)) c.window.assign(static_cast<std::size_t>(c.L), window);
   return c;
@@ -163,14 +163,14 @@ Config phi(const Keys& keys) {
 constexpr struct {
   const char* type;
   Config (*read)(const Keys&);
-} families[] = {{"llama", llama}, {"mistral", mistral}, {"qwen2", qwen2}, {"qwen3", qwen3}, {"phi", phi}};
+} kFamilies[] = {{"llama", llama}, {"mistral", mistral}, {"qwen2", qwen2}, {"qwen3", qwen3}, {"phi", phi}};
 
 }  // namespace
 
 Config parse_config(const json& raw, const std::string& where) {
   const Keys keys(raw, where);
   const std::string type = keys.text("model_type", "");
-  for (const auto& family : families) {
+  for (const auto& family : kFamilies) {
     if (type != family.type) continue;
     Config c = family.read(keys);
     c.family = type;

@@ -167,11 +167,11 @@ TextFunction make_normalizer(const json& c, const std::string& where) {
   }
   if (type == "Prepend") {
     const std::string prefix = text_of(c, "prepend", where);
-    return [prefix](std::string text) { return text.empty() ? text : prefix + text; };
+    return [prefix](const std::string& text) { return text.empty() ? text : prefix + text; };
   }
   if (type == "Replace") {
     const std::string from = replace_pattern(c, where), to = text_of(c, "content", where);
-    return [from, to](std::string text) { return replace_all(text, from, to); };
+    return [from, to](const std::string& text) { return replace_all(text, from, to); };
   }
   throw user_error(
       "{}: normalizer \"{}\" is not supported; known are Prepend, Replace, Sequence", where, type);
@@ -214,7 +214,7 @@ DecodeFunction make_decoder(const json& c, const std::string& where) {
   if (type == "ByteLevel") return byte_level_decode;
   if (type == "ByteFallback") return byte_fallback;
   if (type == "Fuse")
-    return [](std::vector<std::string> tokens) { return std::vector<std::string>{join(tokens)}; };
+    return [](const std::vector<std::string>& tokens) { return std::vector<std::string>{join(tokens)}; };
   if (type == "Replace") {
     const std::string from = replace_pattern(c, where), to = text_of(c, "content", where);
     return [from, to](std::vector<std::string> tokens) {

@@ -67,7 +67,8 @@ void check_codes(const std::string& where, const char* what, const Tensor& t, co
 }  // namespace
 
 Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options) {
-  const auto [N, K] = dims<2>("quantize_int_group", w);
+  const auto [rows, columns] = dims<2>("quantize_int_group", w);
+  const i64 N = rows, K = columns;
   check_options("int_group", options);
   expect_finite_weight("int_group", w);
   const i64 group = group_of(options, K), G = (K + group - 1) / group;

@@ -76,7 +76,7 @@ std::string number_to_width(Runtime& rt,
                             const Spec& s,
                             const std::string& sign,
                             std::string whole,
-                            std::string rest,
+                            const std::string& rest,
                             std::size_t by) {
   if (s.width > 0) rt.made(s.width);
   if (s.align == '=' && s.fill == "0" && s.group) {
