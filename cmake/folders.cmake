@@ -62,3 +62,6 @@ foreach(folder IN LISTS PARE_FOLDERS)
   endif()
   set(below pare_${folder})
 endforeach()
+
+# What one folder alone uses.
+target_link_libraries(pare_text PRIVATE simdjson::simdjson PkgConfig::utf8proc PkgConfig::sentencepiece)

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build make pkg-config
   libhwy-dev libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
-  libspdlog-dev libpcre2-dev libssl-dev libsqlite3-dev
+  libspdlog-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libsimdjson-dev libssl-dev libsqlite3-dev
   libgtest-dev libbenchmark-dev
   clang-format clang-tidy git ca-certificates python3
 )

@@ -9,16 +9,10 @@
 #include "cli/commands.h"
 #include "model/load.h"
 #include "store/resolve.h"
+#include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 
 namespace pare::cli {
-namespace {
-
-std::shared_ptr<const Tokenizer> tokenizer_if_any(const std::filesystem::path& dir) {
-  return std::filesystem::exists(dir / "tokenizer.json") ? Tokenizer::load(dir) : nullptr;
-}
-
-}  // namespace
 
 int generate(int argc, char** argv) {
   Parser parser("generate", "Continue a prompt; greedy unless asked otherwise. Streams on a terminal.");
@@ -54,10 +48,10 @@ int generate(int argc, char** argv) {
 
   const std::filesystem::path dir = resolve_model(model, Store(parser.common().store));
   const Model loaded = load_model(dir);
-  const auto tokenizer = tokenizer_if_any(dir);
+  const auto tokenizer = Tokenizer::load_if_any(dir);
   std::vector<GenerateRequest> requests;
   if (ids.empty()) {
-    if (!tokenizer) throw user_error("{}: no tokenizer.json; give the prompt as --ids", dir.string());
+    if (!tokenizer) throw user_error("{}: no tokenizer; give the prompt as --ids", dir.string());
     requests.push_back({tokenizer->encode(prompt, {.add_special = true}), max_new_tokens});
   } else {
     for (const auto& line : read_ids(ids)) requests.push_back({line, max_new_tokens});
@@ -103,7 +97,7 @@ int tokenize(int argc, char** argv) {
   parser.app().add_flag("--decode", decode, "ids to text");
   parser.app().add_flag("--skip-special", skip_special, "with --decode: leave special tokens out");
   if (!parser.parse(argc, argv)) return 0;
-  const bool here = std::filesystem::exists(std::filesystem::path(model) / "tokenizer.json");
+  const bool here = !Tokenizer::find(model).empty();
   const auto tokenizer = Tokenizer::load(here ? std::filesystem::path(model)
                                               : resolve_model(model, Store(parser.common().store)));
   int code = 0;

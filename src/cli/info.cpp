@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "model/load.h"
 #include "store/resolve.h"
+#include "text/tokenizer.h"
 
 namespace pare::cli {
 
@@ -29,7 +30,7 @@ int info(int argc, char** argv) {
     list.push_back({{"name", name}, {"shape", dims}, {"format", format}, {"bytes", member.bytes()}});
     bytes_by_format[format] += member.bytes();
   });
-  const bool tokenizer = std::filesystem::exists(dir / "tokenizer.json");
+  const std::string tokenizer = Tokenizer::find(dir).filename().string();
   const json out = {{"path", dir.string()},
                     {"family", c.family},
                     {"parameters", c.parameters()},
@@ -44,7 +45,7 @@ int info(int argc, char** argv) {
                     {"positions", c.max_positions},
                     {"rope", c.rope.type},
                     {"tied", c.tied},
-                    {"tokenizer", tokenizer ? json("tokenizer.json") : json()},
+                    {"tokenizer", tokenizer.empty() ? json() : json(tokenizer)},
                     {"license", c.raw.value("license", json())},
                     {"formats", bytes_by_format},
                     {"tensors", list}};
@@ -70,7 +71,7 @@ int info(int argc, char** argv) {
       c.max_positions,
       c.rope.type,
       c.tied ? " · tied head" : "",
-      tokenizer ? "tokenizer.json" : "none");
+      tokenizer.empty() ? "none" : tokenizer);
   for (const auto& [format, bytes] : bytes_by_format)
     text += fmt::format("  {:<16} {:>10.3f} MB\n", format, static_cast<double>(bytes) / 1e6);
   if (tensors)

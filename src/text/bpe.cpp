@@ -1,168 +1,138 @@
 #include "text/bpe.h"
 
 #include <algorithm>
-#include <queue>
 
 #include "base/error.h"
+#include "text/bpe_merge.h"
 #include "text/bytes.h"
+#include "text/unicode_classes.h"
 
 namespace pare {
-namespace {
 
-u64 pair_key(i32 left, i32 right) {
-  return (static_cast<u64>(static_cast<u32>(left)) << 32) | static_cast<u32>(right);
-}
-
-std::pair<std::string, std::string> split_merge(const json& m, const std::string& where) {
-  if (m.is_array() && m.size() == 2 && m[0].is_string() && m[1].is_string())
-    return {m[0].get<std::string>(), m[1].get<std::string>()};
-  if (m.is_string()) {
-    const std::string text = m.get<std::string>();
-    const std::size_t space = text.find(' ');
-    if (space != std::string::npos && space > 0 && space + 1 < text.size())
-      return {text.substr(0, space), text.substr(space + 1)};
-  }
-  throw user_error("{}: merge {} is neither \"a b\" nor [\"a\", \"b\"]", where, m.dump().substr(0, 60));
-}
-
-bool flag(const json& model, const char* key, const std::string& where) {
-  if (!model.contains(key) || model[key].is_null()) return false;
-  if (!model[key].is_boolean())
-    throw user_error("{}: BPE option {} = {}, expected true or false", where, key, model[key].dump());
-  return model[key].get<bool>();
-}
-
-}  // namespace
-
-Bpe::Bpe(const json& model, const std::vector<std::pair<std::string, i64>>& vocab, const std::string& where) {
-  const auto refuse = [&](const char* key) {
-    if (model.contains(key) && !model[key].is_null() && model[key] != "" && model[key] != 0.0)
-      throw user_error("{}: BPE option {} = {} is not supported", where, key, model[key].dump());
-  };
-  refuse("dropout");
-  refuse("continuing_subword_prefix");
-  refuse("end_of_word_suffix");
+Bpe::Bpe(const Vocabulary& vocabulary, BpeOptions options, const std::string& where)
+    : options_(std::move(options)),
+      ids_(vocabulary.size()),
+      merges_(vocabulary.size()),
+      breaks_(options_.plain_bytes),
+      words_(std::make_unique<WordCache>()) {
   std::size_t most = 0;
-  for (const auto& [piece, id] : vocab) most = std::max(most, static_cast<std::size_t>(id) + 1);
+  for (const auto& [piece, id] : vocabulary) most = std::max(most, static_cast<std::size_t>(id) + 1);
   pieces_.resize(most);
   std::vector<bool> taken(most);
-  for (const auto& [piece, id] : vocab) {
+  for (const auto& [piece, id] : vocabulary) {
     const std::size_t at = static_cast<std::size_t>(id);
     if (taken[at])
       throw user_error("{}: pieces \"{}\" and \"{}\" have the same id {}", where, pieces_[at], piece, id);
     taken[at] = true;
     pieces_[at] = piece;
-    ids_.emplace(piece, static_cast<i32>(at));
+    if (!ids_.add(piece, static_cast<i32>(id)))
+      throw user_error("{}: piece \"{}\" stands twice in the vocabulary", where, piece);
   }
-  if (!model.contains("merges") || !model["merges"].is_array())
-    throw user_error("{}: model.merges is missing or not a list", where);
-  i32 rank = 0;
-  for (const json& m : model["merges"]) {
-    const auto [left, right] = split_merge(m, where);
-    const i32 a = id(left), b = id(right), c = id(left + right);
-    if (a < 0 || b < 0 || c < 0)
-      throw user_error(
-          "{}: merge \"{}\" + \"{}\" uses a piece that is not in the vocabulary", where, left, right);
-    merges_[pair_key(a, b)] = {rank++, c};  // of two equal merges the reference takes the last
+  if (!options_.unknown.empty()) {
+    unknown_ = ids_.find(options_.unknown);
+    if (unknown_ < 0)
+      throw user_error("{}: unk_token \"{}\" is not in the vocabulary", where, options_.unknown);
   }
-  if (model.contains("unk_token") && !model["unk_token"].is_null()) {
-    if (!model["unk_token"].is_string())
-      throw user_error("{}: unk_token is {}, expected a text", where, model["unk_token"].dump());
-    unknown_ = id(model["unk_token"].get<std::string>());
-    if (unknown_ < 0) throw user_error("{}: unk_token is not in the vocabulary", where);
+  for (std::size_t b = 0; b < 256; ++b) {
+    const char c = static_cast<char>(b);
+    byte_ids_[b] = ids_.find(fmt::format("<0x{:02X}>", b));
+    first_ids_[b] = options_.plain_bytes ? ids_.find(byte_characters()[b])
+                    : b < 0x80           ? ids_.find({&c, 1})
+                                         : -1;
   }
-  fuse_unknown_ = flag(model, "fuse_unk", where);
-  byte_fallback_ = flag(model, "byte_fallback", where);
-  ignore_merges_ = flag(model, "ignore_merges", where);
-  for (int b = 0; b < 256; ++b) byte_ids_.push_back(id(fmt::format("<0x{:02X}>", b)));
 }
 
-i32 Bpe::id(std::string_view piece) const {
-  const auto found = ids_.find(piece);
-  return found == ids_.end() ? -1 : found->second;
+void Bpe::add_merge(std::string_view left, std::string_view right, const std::string& where) {
+  std::string both;
+  both.append(left).append(right);
+  const i32 a = id(left), b = id(right), c = id(both);
+  if (a < 0 || b < 0 || c < 0)
+    throw user_error(
+        "{}: merge \"{}\" + \"{}\" uses a piece that is not in the vocabulary", where, left, right);
+  merges_.set(a, b, {next_rank_++, c});  // of two equal merges the reference takes the last
+  breaks_.add(options_.plain_bytes ? from_byte_characters(both) : both);
 }
 
-const std::string& Bpe::piece(i32 id) const {
-  static const std::string none;
-  return id >= 0 && id < size() ? pieces_[static_cast<std::size_t>(id)] : none;
+void Bpe::add_merges_by_score(const std::vector<float>& scores, const std::vector<bool>& allowed) {
+  std::vector<float> order = scores;
+  std::sort(order.begin(), order.end(), std::greater<>());
+  order.erase(std::unique(order.begin(), order.end()), order.end());
+  for (std::size_t at = 0; at < pieces_.size(); ++at) {
+    const std::string_view whole = pieces_[at];
+    if (whole.empty() || !allowed[at]) continue;
+    const auto found = std::lower_bound(order.begin(), order.end(), scores[at], std::greater<>());
+    const i32 rank = static_cast<i32>(found - order.begin());
+    for (std::size_t cut = character_at(whole, 0).bytes; cut < whole.size();
+         cut += character_at(whole, cut).bytes) {
+      const i32 a = id(whole.substr(0, cut)), b = id(whole.substr(cut));
+      if (a < 0 || b < 0) continue;
+      merges_.set(a, b, {rank, static_cast<i32>(at)});
+      breaks_.add(whole);
+    }
+  }
+}
+
+std::string_view Bpe::piece(i32 id) const {
+  return id >= 0 && id < size() ? std::string_view(pieces_[static_cast<std::size_t>(id)])
+                                : std::string_view();
+}
+
+i32 Bpe::character_id(std::string_view character) const {
+  return character.size() == 1 ? first_ids_[static_cast<u8>(character[0])] : ids_.find(character);
 }
 
 /// One id a character; a missing one falls back to its bytes, then to the unknown token.
 void Bpe::start(std::string_view text, std::vector<i32>& ids) const {
-  for (std::size_t i = 0; i < text.size();) {
-    const std::string_view character = text.substr(i, utf8_length(text[i]));
-    i += character.size();
-    if (const i32 known = id(character); known >= 0) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view character =
+        text.substr(at, options_.plain_bytes ? 1 : character_at(text, at).bytes);
+    at += character.size();
+    if (const i32 known = character_id(character); known >= 0) {
       ids.push_back(known);
       continue;
     }
-    if (byte_fallback_) {
-      std::vector<i32> bytes;
-      for (const char c : character) bytes.push_back(byte_ids_[static_cast<u8>(c)]);
-      if (std::find(bytes.begin(), bytes.end(), -1) == bytes.end()) {
-        ids.insert(ids.end(), bytes.begin(), bytes.end());
-        continue;
-      }
+    const auto byte_id = [&](char c) { return byte_ids_[static_cast<u8>(c)]; };
+    if (options_.byte_fallback &&
+        std::all_of(character.begin(), character.end(), [&](char c) { return byte_id(c) >= 0; })) {
+      for (const char c : character) ids.push_back(byte_id(c));
+      continue;
     }
-    if (unknown_ >= 0 && !(fuse_unknown_ && !ids.empty() && ids.back() == unknown_)) ids.push_back(unknown_);
+    const bool fused = options_.fuse_unknown && !ids.empty() && ids.back() == unknown_;
+    if (unknown_ >= 0 && !fused) ids.push_back(unknown_);
   }
 }
 
-void Bpe::merge(std::vector<i32>& ids) const {
-  struct Node {
-    i32 id;
-    i32 previous, next;
-  };
-  struct Candidate {
-    i32 rank, left;
-    i32 left_id, right_id;
-    bool operator>(const Candidate& o) const { return rank != o.rank ? rank > o.rank : left > o.left; }
-  };
-  const i32 n = static_cast<i32>(ids.size());
-  std::vector<Node> nodes(ids.size());
-  for (i32 i = 0; i < n; ++i)
-    nodes[static_cast<std::size_t>(i)] = {ids[static_cast<std::size_t>(i)], i - 1, i + 1 < n ? i + 1 : -1};
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
-  const auto offer = [&](i32 left) {
-    if (left < 0) return;
-    const Node& a = nodes[static_cast<std::size_t>(left)];
-    if (a.next < 0) return;
-    const i32 right_id = nodes[static_cast<std::size_t>(a.next)].id;
-    const auto found = merges_.find(pair_key(a.id, right_id));
-    if (found != merges_.end()) queue.push({found->second.rank, left, a.id, right_id});
-  };
-  for (i32 i = 0; i + 1 < n; ++i) offer(i);
-  while (!queue.empty()) {
-    const Candidate c = queue.top();
-    queue.pop();
-    Node& a = nodes[static_cast<std::size_t>(c.left)];
-    // The pair may have been merged away since it was offered.
-    if (a.id != c.left_id || a.next < 0 || nodes[static_cast<std::size_t>(a.next)].id != c.right_id) continue;
-    Node& b = nodes[static_cast<std::size_t>(a.next)];
-    a.id = merges_.find(pair_key(c.left_id, c.right_id))->second.result;
-    b.id = -1;
-    a.next = b.next;
-    if (a.next >= 0) nodes[static_cast<std::size_t>(a.next)].previous = c.left;
-    offer(a.previous);
-    offer(c.left);
-  }
+void Bpe::encode_word(std::string_view word, std::vector<i32>& out) const {
+  const u64 hash = hash_text(word);
+  if (words_->find(hash, word, out)) return;
+  static thread_local std::vector<i32> ids;
   ids.clear();
-  for (i32 i = 0; i >= 0; i = nodes[static_cast<std::size_t>(i)].next)
-    ids.push_back(nodes[static_cast<std::size_t>(i)].id);
+  start(word, ids);
+  merge_pairs(merges_, ids);
+  words_->add(hash, word, ids.data(), ids.size());
+  out.insert(out.end(), ids.begin(), ids.end());
 }
 
 void Bpe::encode(std::string_view text, std::vector<i32>& out) const {
   if (text.empty()) return;
-  if (ignore_merges_) {
-    if (const i32 whole = id(text); whole >= 0) {
+  if (options_.ignore_merges) {
+    const i32 whole = id(options_.plain_bytes ? to_byte_characters(text) : text);
+    if (whole >= 0) {
       out.push_back(whole);
       return;
     }
   }
-  std::vector<i32> ids;
-  start(text, ids);
-  if (ids.size() > 1) merge(ids);
-  out.insert(out.end(), ids.begin(), ids.end());
+  const std::size_t from = out.size();
+  while (!text.empty()) {
+    const std::size_t n = text.size() <= WordCache::kLongest ? text.size() : breaks_.first(text);
+    const std::size_t before = out.size();
+    encode_word(text.substr(0, n), out);
+    // A run of unknown characters goes on across a break.
+    if (options_.fuse_unknown && before > from && out.size() > before && out[before - 1] == unknown_ &&
+        out[before] == unknown_)
+      out.erase(out.begin() + static_cast<std::ptrdiff_t>(before));
+    text.remove_prefix(n);
+  }
 }
 
 }  // namespace pare

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "text/bytes.h"
-#include "text/tokenizer_parts.h"
+#include "text/pre_tokenizer.h"
 
 namespace pare {
 namespace {
@@ -120,10 +120,11 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
     throw user_error(
         "tokenizer: vocab_size {} is too small; bytes and special tokens alone need {}", o.vocab_size, least);
   const json pre = pre_tokenizer(o.digits_apart);
-  const SplitFunction split = make_pre_tokenizer(pre, "tokenizer");
+  const PreTokenizers steps = make_pre_tokenizers(pre, "tokenizer", /*byte_model=*/false);
   std::unordered_map<std::string, i64> counted;
   for (const std::string& text : texts)
-    for (const std::string& word : split({text})) ++counted[word];
+    if (!text.empty())
+      steps.split({text, true}, [&](const TextPiece& word) { ++counted[std::string(word.text)]; });
   const std::map<std::string, i64> counts(counted.begin(), counted.end());
 
   json merges = json::array(), added = json::array();

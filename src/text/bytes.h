@@ -16,6 +16,8 @@ inline std::size_t utf8_length(char lead) {
   return b < 0xC2 ? 1 : b < 0xE0 ? 2 : b < 0xF0 ? 3 : b < 0xF5 ? 4 : 1;
 }
 
+/// A character as UTF-8. REQUIRES: code_point < 0x110000.
+std::string utf8(u32 code_point);
 /// Bytes of the valid character at the start of `text`, 0 when there is none.
 std::size_t valid_character_bytes(std::string_view text);
 

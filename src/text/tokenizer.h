@@ -1,11 +1,9 @@
-// Text ↔ token ids by a Hugging Face tokenizer.json, as written.
+// Text ↔ token ids as the reference implementations give them.
 //
-//   encode: split off added tokens → normalise → pre-tokenise → BPE → post-process
+//   encode: split off added tokens → normalise → pre-tokenise → model → post-process
 //   decode: tokens → decoder → text
 //
-// Known here: model BPE; normalisers Prepend, Replace (text), Sequence; pre-tokenisers ByteLevel, Digits,
-// Sequence; post-processors ByteLevel, TemplateProcessing, Sequence; decoders ByteLevel, Replace,
-// ByteFallback, Fuse, Strip, Sequence. Any other component is refused by name.
+// Read from tokenizer.json as written (text/tokenizer_json.h), else from a SentencePiece tokenizer.model.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -19,6 +17,8 @@
 
 namespace pare {
 
+struct TokenizerParts;
+
 struct EncodeOptions {
   bool add_special = false;   // what the post-processor adds (BOS, …)
   bool parse_special = true;  // false: the names of special tokens are plain text
@@ -27,12 +27,22 @@ struct EncodeOptions {
 /// Immutable; safe to use from several threads.
 class Tokenizer {
  public:
-  /// A tokenizer.json, or a directory that holds one. Throws a user error naming the file and what is wrong:
-  /// bad JSON, a component or option that is not known, a piece of a merge that is not in the vocabulary, ….
+  /// The file that load() would read from a model's path: itself for a tokenizer file; in a directory
+  /// tokenizer.json, else tokenizer.model. Empty when there is none.
+  static std::filesystem::path find(const std::filesystem::path& path);
+  /// Throws a user error naming the file and what is wrong: none found, bad JSON, a component or option that
+  /// is not known, a piece of a merge that is not in the vocabulary, ….
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& path);
+  /// null when find() finds none.
+  static std::shared_ptr<const Tokenizer> load_if_any(const std::filesystem::path& path);
+
+  explicit Tokenizer(TokenizerParts parts);
   ~Tokenizer();
 
   std::vector<i32> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  /// Each text by itself, on all threads.
+  std::vector<std::vector<i32>> encode_all(std::span<const std::string> texts,
+                                           const EncodeOptions& options = {}) const;
   /// Ids that stand for nothing are skipped; broken UTF-8 becomes U+FFFD.
   std::string decode(std::span<const i32> ids, bool skip_special = false) const;
 
@@ -42,35 +52,14 @@ class Tokenizer {
   /// The token as the file spells it; "" for an id that stands for nothing.
   std::string token_text(i32 id) const;
   bool is_special(i32 id) const;
-  /// The tokens that tokenizer_config.json beside the file names as bos_token and eos_token.
+  /// The tokens that the files beside tokenizer.json name as bos_token and eos_token.
   std::optional<i32> bos_id() const;
   std::optional<i32> eos_id() const;
 
  private:
-  friend class StreamDecoder;
-  struct Impl;
-  explicit Tokenizer(std::unique_ptr<const Impl> impl);
-  std::unique_ptr<const Impl> impl_;
-};
+  void encode_text(std::string_view text, bool first, std::vector<i32>& out) const;
 
-/// Text as it comes, token by token: never half a character, and in all the same as decoding at once.
-class StreamDecoder {
- public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = false)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
-  /// The text that `id` adds; may be empty while a character is incomplete.
-  std::string add(i32 id);
-  /// What is left at the end.
-  std::string finish();
-
- private:
-  const Tokenizer& tokenizer_;
-  bool skip_special_;
-  void forget(std::string_view text);
-
-  std::vector<i32> ids_;   // the last ones, enough to continue
-  std::size_t shown_ = 0;  // bytes of their text given out
-  std::size_t forget_at_ = 64;
+  std::unique_ptr<const TokenizerParts> parts_;
 };
 
 }  // namespace pare

@@ -1,4 +1,4 @@
-// A tokenizer.json, read fast: vocabularies have 10⁵ keys, and our ordered JSON searches all of them per key.
+// A tokenizer.json, read fast: vocabularies have 10⁵ keys, and as many merges.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -11,12 +11,14 @@
 namespace pare {
 
 struct TokenizerFile {
-  json root;  // without model.vocab
-  std::vector<std::pair<std::string, i64>> vocab;
+  json root;                                           // without model.vocab and model.merges
+  std::vector<std::pair<std::string, i64>> vocab;      // of an object {piece: id}
+  std::vector<std::pair<std::string, double>> scored;  // of a list [[piece, score]]
+  std::vector<std::pair<std::string, std::string>> merges;
 };
 
-/// Throws a user error naming the file on bad syntax, duplicate keys, nesting beyond 64, no "model", or a
-/// vocabulary that is not an object of token ids.
+/// Throws a user error naming the file on bad syntax, duplicate keys, nesting beyond 64, no "model", a
+/// vocabulary that is neither form, or merges that are neither "a b" nor ["a", "b"].
 TokenizerFile read_tokenizer_file(const std::filesystem::path& file);
 
 }  // namespace pare

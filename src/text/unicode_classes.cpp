@@ -1,8 +1,11 @@
 #include "text/unicode_classes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <iterator>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/regex.h"
 #include "text/bytes.h"
@@ -164,50 +167,60 @@ constexpr Range kSpaces[] = {
 };
 // clang-format on
 
-template <std::size_t n>
-bool within(const Range (&ranges)[n], u32 c) {
-  const Range* r =
-      std::upper_bound(std::begin(ranges), std::end(ranges), c, [](u32 value, const Range& range) {
-        return value < range.first;
-      });
-  return r != std::begin(ranges) && c <= std::prev(r)->last;
+// Classes of the first planes by lookup; beyond, letters are the only ones.
+constexpr u32 kTableSize = 0x20000;
+
+std::vector<CharClass> make_table() {
+  std::vector<CharClass> table(kTableSize, CharClass::other);
+  const auto fill = [&](std::span<const Range> ranges, CharClass c) {
+    for (const Range& r : ranges)
+      for (u32 at = r.first; at <= r.last && at < kTableSize; ++at) table[at] = c;
+  };
+  fill(kLetters, CharClass::letter);
+  fill(kNumbers, CharClass::number);
+  fill(kSpaces, CharClass::space);
+  return table;
+}
+
+bool within(std::span<const Range> ranges, u32 c) {
+  return std::any_of(
+      ranges.begin(), ranges.end(), [&](const Range& r) { return r.first <= c && c <= r.last; });
 }
 
 }  // namespace
 
-bool is_letter(u32 c) {
-  if (c < 0x80) return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-  return within(kLetters, c);
+CharClass class_of(u32 c) {
+  static const std::vector<CharClass> table = make_table();
+  if (c < kTableSize) return table[c];
+  return within(kLetters, c)   ? CharClass::letter
+         : within(kNumbers, c) ? CharClass::number
+         : within(kSpaces, c)  ? CharClass::space
+                               : CharClass::other;
 }
 
-bool is_number(u32 c) {
-  if (c < 0x80) return c >= '0' && c <= '9';
-  return within(kNumbers, c);
-}
-
-bool is_unicode_space(u32 c) {
-  if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
-  return within(kSpaces, c);
+std::string pattern_ranges(CharClass wanted, bool complement) {
+  const std::span<const Range> ranges = wanted == CharClass::letter   ? std::span<const Range>(kLetters)
+                                        : wanted == CharClass::number ? std::span<const Range>(kNumbers)
+                                                                      : std::span<const Range>(kSpaces);
+  std::string out;
+  const auto add = [&](u32 first, u32 last) {
+    if (first <= last) out += fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", first, last);
+  };
+  u32 next = 0;
+  for (const Range& r : ranges) {
+    if (!complement) add(r.first, r.last);
+    if (complement && r.first > next) add(next, r.first - 1);
+    next = r.last + 1;
+  }
+  if (complement) add(next, 0x10FFFF);
+  return out;
 }
 
 bool is_word_character(u32 c) {
   if (c == '_' || is_letter(c) || is_number(c)) return true;
   if (c < 0x80 || c == kBrokenByte) return false;
   static const Regex mark_or_connector("[\\p{M}\\p{Pc}]", {.unicode_classes = true});
-  std::string utf8;
-  if (c < 0x800) {
-    utf8 = {static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))};
-  } else if (c < 0x10000) {
-    utf8 = {static_cast<char>(0xE0 | (c >> 12)),
-            static_cast<char>(0x80 | ((c >> 6) & 0x3F)),
-            static_cast<char>(0x80 | (c & 0x3F))};
-  } else {
-    utf8 = {static_cast<char>(0xF0 | (c >> 18)),
-            static_cast<char>(0x80 | ((c >> 12) & 0x3F)),
-            static_cast<char>(0x80 | ((c >> 6) & 0x3F)),
-            static_cast<char>(0x80 | (c & 0x3F))};
-  }
-  return mark_or_connector.find(utf8).has_value();
+  return mark_or_connector.find(utf8(c)).has_value();
 }
 
 Utf8Character character_at(std::string_view text, std::size_t at) {

@@ -3,15 +3,22 @@
 //
 // PCRE2 as installed knows an older Unicode, and counts U+180E as a space.
 #pragma once
+#include <string>
 #include <string_view>
 
 #include "base/types.h"
 
 namespace pare {
 
-bool is_letter(u32 code_point);
-bool is_number(u32 code_point);
-bool is_unicode_space(u32 code_point);
+enum class CharClass : u8 { other, letter, number, space };
+/// other for kBrokenByte.
+CharClass class_of(u32 code_point);
+inline bool is_letter(u32 code_point) { return class_of(code_point) == CharClass::letter; }
+inline bool is_number(u32 code_point) { return class_of(code_point) == CharClass::number; }
+inline bool is_unicode_space(u32 code_point) { return class_of(code_point) == CharClass::space; }
+/// The same as part of a pattern's character class, for an engine of another Unicode: "\\x{41}-\\x{5A}…".
+/// `complement` gives all other characters.
+std::string pattern_ranges(CharClass wanted, bool complement);
 /// Letters, numbers, marks and connectors such as _.
 bool is_word_character(u32 code_point);
 

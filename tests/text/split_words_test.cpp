@@ -1,4 +1,4 @@
-#include "text/split_gpt2.h"
+#include "text/split_words.h"
 
 #include <gtest/gtest.h>
 
@@ -12,10 +12,10 @@
 namespace pare {
 namespace {
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string_view> views;
-  split_gpt2(text, views);
-  return {views.begin(), views.end()};
+std::vector<std::string> split(const std::string& text, WordPattern pattern = WordPattern::gpt2) {
+  std::vector<std::string> out;
+  split_words(pattern, text, [&](std::string_view piece) { out.emplace_back(piece); });
+  return out;
 }
 
 std::string join(const std::vector<std::string>& pieces) {
@@ -24,7 +24,7 @@ std::string join(const std::vector<std::string>& pieces) {
   return all;
 }
 
-TEST(SplitGpt2, KeepsWordsWithTheirSpace) {
+TEST(SplitWords, KeepsWordsWithTheirSpace) {
   using Pieces = std::vector<std::string>;
   EXPECT_EQ(split("Hello  world's 12a!? \n x  "),
             (Pieces{"Hello", " ", " world", "'s", " 12", "a", "!?", " \n", " x", "  "}));
@@ -34,45 +34,48 @@ TEST(SplitGpt2, KeepsWordsWithTheirSpace) {
   EXPECT_EQ(split(""), Pieces{});
 }
 
+constexpr const char* kGpt2 =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+constexpr const char* kQwen2 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr const char* kLlama3 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+TEST(SplitWords, KnowsThePatternsAsTheFilesSpellThem) {
+  EXPECT_EQ(known_pattern(kGpt2), WordPattern::gpt2);
+  EXPECT_EQ(known_pattern(kQwen2), WordPattern::qwen2);
+  EXPECT_EQ(known_pattern(kLlama3), WordPattern::llama3);
+  EXPECT_EQ(known_pattern("\\s+"), std::nullopt);
+}
+
 // The slow engine is the standard wherever its Unicode is the same: ASCII and old letters.
-TEST(SplitGpt2, EqualsTheRegularExpressionOnRandomText) {
-  const Regex pattern("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-                      {.unicode_classes = true});
-  const std::vector<std::string> letters = {"a",
-                                            "s",
-                                            "t",
-                                            "l",
-                                            "'",
-                                            " ",
-                                            " ",
-                                            "\n",
-                                            "\t",
-                                            "1",
-                                            "²",
-                                            "é",
-                                            "中",
-                                            "!",
-                                            "\u00a0",
-                                            "\u3000",
-                                            "\u0301",
-                                            "😀"};
-  std::mt19937 rng(5);
-  for (int round = 0; round < 20000; ++round) {
-    std::string text;
-    for (std::size_t n = rng() % 12; n > 0; --n) text += letters[rng() % letters.size()];
-    std::vector<std::string> expected;
-    for (const RegexMatch& m : pattern.find_all(text))
-      expected.push_back(text.substr(m.begin, m.end - m.begin));
-    ASSERT_EQ(split(text), expected) << json(text).dump();
+TEST(SplitWords, EqualsTheRegularExpressionOnRandomText) {
+  const std::vector<std::string> letters = {
+      "a",  "s", "S", "t", "l", "L",  "r", "e", "'",      "'",      " ",      " ", "\n",     "\r",
+      "\t", "1", "2", "²", "é", "中", "!", ".", "\u00a0", "\u3000", "\u0301", "😀", "\u017F", "\u2028"};
+  for (const char* spelled : {kGpt2, kQwen2, kLlama3}) {
+    const Regex pattern(spelled, {.unicode_classes = true});
+    std::mt19937 rng(5);
+    for (int round = 0; round < 20000; ++round) {
+      std::string text;
+      for (std::size_t n = rng() % 14; n > 0; --n) text += letters[rng() % letters.size()];
+      std::vector<std::string> expected;
+      for (const RegexMatch& m : pattern.find_all(text))
+        expected.push_back(text.substr(m.begin, m.end - m.begin));
+      ASSERT_EQ(split(text, *known_pattern(spelled)), expected) << json(text).dump() << spelled;
+    }
   }
 }
 
-TEST(SplitGpt2, LosesNoByteOfBrokenText) {
+TEST(SplitWords, LosesNoByteOfBrokenText) {
   std::mt19937 rng(6);
   for (int round = 0; round < 5000; ++round) {
     std::string text;
     for (std::size_t n = rng() % 20; n > 0; --n) text += static_cast<char>(rng());
-    ASSERT_EQ(join(split(text)), text);
+    for (const WordPattern p : {WordPattern::gpt2, WordPattern::qwen2, WordPattern::llama3})
+      ASSERT_EQ(join(split(text, p)), text);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "text/stream_decoder.h"
 
 namespace pare {
 namespace {
@@ -84,14 +85,42 @@ TEST_P(Reference, StreamsWholeCharactersAsSoonAsTheyAreThere) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tokenizer,
-                         Reference,
-                         testing::Values("gpt2", "phi-2", "llama2-legacy"),
-                         [](const auto& p) {
-                           std::string name = p.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+TEST_P(Reference, EncodesABatchAsEachTextAlone) {
+  std::vector<std::string> texts;
+  for (const json& c : lines_of(dir_ / "cases.jsonl")) texts.push_back(c["text"]);
+  const auto all = tokenizer_->encode_all(texts, {.add_special = true});
+  const auto fresh = Tokenizer::load(dir_);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    ASSERT_EQ(all[i], fresh->encode(texts[i], {.add_special = true})) << texts[i];
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tokenizer,
+    Reference,
+    testing::Values(
+        "gpt2", "phi-2", "llama2-legacy", "llama2-metaspace", "llama3-small", "flags-small", "qwen2.5"),
+    [](const auto& p) {
+      std::string name = p.param;
+      std::replace_if(
+          name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
+      return name;
+    });
+
+// A SentencePiece model alone gives what the tokenizer.json made from it gives.
+TEST(Tokenizer, ReadsASentencePieceModel) {
+  const fs::path dir = kFixtures / "tokenizers/llama2-legacy";
+  if (!fs::exists(dir)) GTEST_SKIP() << kAbsent;
+  const auto tokenizer = Tokenizer::load(dir / "tokenizer.model");
+  EXPECT_EQ(tokenizer->vocab_size(), 32000);
+  EXPECT_EQ(tokenizer->bos_id(), 1);
+  EXPECT_EQ(tokenizer->eos_id(), 2);
+  for (const json& c : lines_of(dir / "cases.jsonl")) {
+    const std::string text = c["text"];
+    ASSERT_EQ(tokenizer->encode(text), ids_of(c["ids"])) << c.dump().substr(0, 400);
+    ASSERT_EQ(tokenizer->encode(text, {.add_special = true}), ids_of(c["ids_special"])) << text;
+    ASSERT_EQ(tokenizer->decode(ids_of(c["ids"])), c["decoded"].get<std::string>()) << text;
+  }
+}
 
 TEST(Tokenizer, GivesTheIdsOfTheSmallStoriesModel) {
   const fs::path dir = kFixtures / "models/stories260K-hf";
@@ -232,9 +261,13 @@ TEST_F(TokenizerFiles, RefusesUnknownComponentsByName) {
     EXPECT_NE(with(key, "7"), "") << key;
     EXPECT_NE(with(key, R"({"type": "Sequence"})"), "") << key;
   }
-  EXPECT_NE(
-      with("normalizer", R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": ""})").find("Regex"),
-      std::string::npos);
+  EXPECT_NE(with("normalizer", R"({"type": "Replace", "pattern": {"Regex": "("}, "content": ""})"), "");
+  EXPECT_NE(with("normalizer", R"({"type": "Replace", "pattern": "a", "content": ""})"), "");
+  EXPECT_NE(with("pre_tokenizer", R"({"type": "Split", "pattern": {"String": " "}, "behavior": "Torn"})")
+                .find("Torn"),
+            std::string::npos);
+  EXPECT_NE(with("pre_tokenizer", R"({"type": "Metaspace", "prepend_scheme": "maybe"})").find("maybe"),
+            std::string::npos);
   EXPECT_NE(with("normalizer", R"({"type": "Prepend"})"), "");
   EXPECT_NE(with("pre_tokenizer", R"({"type": "ByteLevel", "use_regex": "yes"})").find("use_regex"),
             std::string::npos);
