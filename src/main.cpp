@@ -32,6 +32,7 @@ constexpr Command commands[] = {
     {"logits", "logits of ids into a safetensors file", pare::cli::logits},
     {"generate", "continue a prompt", pare::cli::generate},
     {"tokenize", "text to ids and back, JSON lines", pare::cli::tokenize},
+    {"chat-template", "conversations to text, JSON lines", pare::cli::chat_template},
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},
     {"compare", "paired statistics between variants of runs", pare::cli::compare},
     {"runs", "recorded runs", pare::cli::runs},
@@ -46,7 +47,7 @@ void print_help(std::FILE* to) {
       to,
       "pare %s: pares a language model down and says what the cut cost\n\nusage: pare COMMAND [OPTIONS]\n\n",
       PARE_VERSION);
-  for (const Command& c : commands) std::fprintf(to, "  %-10s %s\n", c.name, c.summary);
+  for (const Command& c : commands) std::fprintf(to, "  %-13s %s\n", c.name, c.summary);
   std::fprintf(to, "\n`pare COMMAND --help` shows a command's options. Start with `pare run quickstart`.\n");
 }
 

@@ -10,12 +10,12 @@
 namespace pare {
 namespace {
 
-std::atomic<int> stop_signal{0};
+std::atomic<int> asked_by{0};
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may use only lock-free atomics");
 
 void on_signal(int signal) {
   int none = 0;
-  if (!stop_signal.compare_exchange_strong(none, signal)) ::_exit(128 + signal);
+  if (!asked_by.compare_exchange_strong(none, signal)) ::_exit(128 + signal);
 }
 
 }  // namespace
@@ -32,16 +32,17 @@ void catch_signals() {
   ::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool stop_requested() { return stop_signal.load(std::memory_order_relaxed) != 0; }
+bool stop_requested() { return stop_signal() != 0; }
+int stop_signal() { return asked_by.load(std::memory_order_relaxed); }
 
 void check_stop() {
-  const int signal = stop_signal.load(std::memory_order_relaxed);
+  const int signal = stop_signal();
   if (signal == 0) return;
   throw job_error("stopped by {}; the same command goes on where it stopped",
                   signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
-void request_stop(int signal) { stop_signal = signal; }
-void clear_stop() { stop_signal = 0; }
+void request_stop(int signal) { asked_by = signal; }
+void clear_stop() { asked_by = 0; }
 
 }  // namespace pare

@@ -9,6 +9,9 @@ void catch_signals();
 /// True from the first signal (or request_stop()) on. Cheap; any thread.
 bool stop_requested();
 
+/// The signal that asked for the stop; 0 when none did.
+int stop_signal();
+
 /// Throws a job error when a stop was asked for. Long loops call it where they may stop: between steps,
 /// blocks, samples.
 void check_stop();

@@ -1,128 +1,189 @@
-// pare generate, pare tokenize: text in, text out.
+// pare generate: text in, text out.
 #include "infer/generate.h"
-
-#include <iostream>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "model/load.h"
 #include "store/resolve.h"
 #include "text/stream_decoder.h"
-#include "text/tokenizer.h"
 
 namespace pare::cli {
+namespace {
+
+struct Arguments {
+  std::string model, prompt, chat, system, ids, compute = "exact";
+  bool has_prompt = false, has_chat = false, ignore_eos = false;
+  i64 max_new_tokens = 128, n = 1;
+  GenerateOptions options;
+};
+
+void add_sampling(CLI::App& app, SamplerOptions& o) {
+  app.add_option("--temperature", o.temperature, "0 = greedy")->check(at_least(0));
+  app.add_option("--top-k", o.top_k, "keep the k likeliest tokens, 0 = all")->check(at_least(0));
+  app.add_option("--top-p", o.top_p, "keep the likeliest tokens up to this share, 1 = all")
+      ->check(within(0, 1));
+  app.add_option(
+         "--min-p", o.min_p, "keep tokens of at least this share of the likeliest's probability, 0 = all")
+      ->check(within(0, 1));
+  app.add_option("--typical-p", o.typical_p, "keep the most typical tokens up to this share, 1 = all")
+      ->check(within(0, 1));
+  app.add_option(
+         "--repetition-penalty", o.repetition_penalty, "above 1: tokens seen before become less likely")
+      ->check(more_than(0));
+  app.add_option("--presence-penalty", o.presence_penalty, "taken from the logit of tokens of the answer");
+  app.add_option("--frequency-penalty", o.frequency_penalty, "the same, times how often the answer has them");
+  app.add_option("--seed", o.seed, "seed of sampling")->check(at_least(0));
+}
+
+void add_options(CLI::App& app, Arguments& a) {
+  app.add_option("model", a.model, "a directory, a shipped model, or an artefact's id")->required();
+  auto* prompt = app.add_option("--prompt", a.prompt, "the text to continue");
+  auto* chat =
+      app.add_option("--chat", a.chat, "a message to answer by the model's chat template; none: converse")
+          ->expected(0, 1)
+          ->excludes(prompt);
+  app.add_option("--system", a.system, "with --chat: the system message")->needs(chat);
+  app.add_option("--ids", a.ids, "a file with one JSON array of ids a line: one prompt each")
+      ->excludes(prompt)
+      ->excludes(chat);
+  app.add_option("--max-new-tokens", a.max_new_tokens, "longest continuation")->check(more_than(0));
+  app.add_option("-n,--n", a.n, "continuations of each prompt")->check(more_than(0));
+  add_sampling(app, a.options.sampler);
+  app.add_option(
+         "--logprobs", a.options.logprobs, "with --json: log probabilities, and of the K likeliest tokens")
+      ->check(at_least(0));
+  app.add_option(
+         "--stop", a.options.stop_strings, "text that ends the continuation; may be given several times")
+      ->allow_extra_args(false);
+  app.add_option(
+         "--stop-id", a.options.stop_ids, "token that ends the continuation; may be given several times")
+      ->allow_extra_args(false);
+  app.add_option("--batch", a.options.batch, "prompts at once (never changes an answer)")
+      ->check(more_than(0));
+  app.add_flag("--ignore-eos", a.ignore_eos, "go on after the end-of-sequence token");
+  app.add_option("--compute", a.compute, "arithmetic")->check(one_of({"exact", "fast"}));
+}
+
+json completion_json(const Completion& c, bool has_text) {
+  json j = {{"ids", c.ids}};
+  if (has_text) j["text"] = c.text;
+  j["finish"] = finish_name(c.finish);
+  if (c.logprobs.empty()) return j;
+  j["logprobs"] = json::array();
+  for (const auto& token : c.logprobs) {
+    json likeliest = json::array();
+    for (std::size_t i = 1; i < token.size(); ++i)
+      likeliest.push_back({{"id", token[i].id}, {"logprob", token[i].logprob}});
+    j["logprobs"].push_back({{"id", token[0].id}, {"logprob", token[0].logprob}, {"top", likeliest}});
+  }
+  return j;
+}
+
+/// One line a prompt: its answer, or its answers as "choices" when there are several or log probabilities.
+void print_documents(const std::vector<Completion>& done,
+                     const Arguments& a,
+                     bool has_text,
+                     double tok_per_s) {
+  for (std::size_t i = 0; i < done.size(); i += static_cast<std::size_t>(a.n)) {
+    json j = completion_json(done[i], has_text);
+    if (a.n > 1 || a.options.logprobs >= 0) {
+      json choices = json::array();
+      for (std::size_t k = 0; k < static_cast<std::size_t>(a.n); ++k)
+        choices.push_back(completion_json(done[i + k], has_text));
+      j = {{"choices", choices}};
+    }
+    j["tok_per_s"] = tok_per_s;
+    print_json(j);
+  }
+}
+
+std::shared_ptr<const ChatTemplates> templates_of(const std::filesystem::path& dir) {
+  auto templates = ChatTemplates::try_load(dir);
+  if (!templates)
+    throw user_error(
+        "{}: this model has no chat template (chat_template.jinja or tokenizer_config.json); use --prompt",
+        dir.string());
+  return templates;
+}
+
+/// One message, answered by the chat template.
+std::vector<i32> chat_prompt(const Arguments& a, const Tokenizer& tokenizer, const ChatTemplates& templates) {
+  ChatInput in;
+  in.messages = json::array();
+  if (!a.system.empty()) in.messages.push_back({{"role", "system"}, {"content", a.system}});
+  in.messages.push_back({{"role", "user"}, {"content", a.chat}});
+  in.add_generation_prompt = true;
+  return tokenizer.encode(templates.render(in));
+}
+
+std::vector<std::vector<i32>> prompts_of(const Arguments& a,
+                                         const std::filesystem::path& dir,
+                                         const Tokenizer* tokenizer) {
+  if (!a.ids.empty()) return read_ids(a.ids);
+  if (!tokenizer) throw user_error("{}: no tokenizer; give the prompt as --ids", dir.string());
+  if (a.has_chat) return {chat_prompt(a, *tokenizer, *templates_of(dir))};
+  return {tokenizer->encode(a.prompt, {.add_special = true})};
+}
+
+int converse_with(const Arguments& a,
+                  const Model& model,
+                  const std::filesystem::path& dir,
+                  const Tokenizer* tokenizer) {
+  if (!tokenizer) throw user_error("{}: no tokenizer, so no conversation", dir.string());
+  const auto templates = templates_of(dir);
+  Chat chat{model, *tokenizer, *templates, a.options, a.max_new_tokens};
+  if (!a.system.empty()) chat.messages.push_back({{"role", "system"}, {"content", a.system}});
+  return converse(std::move(chat));
+}
+
+}  // namespace
 
 int generate(int argc, char** argv) {
   Parser parser("generate", "Continue a prompt; greedy unless asked otherwise. Streams on a terminal.");
-  std::string model, prompt, ids, compute = "exact";
-  i64 max_new_tokens = 128;
-  GenerateOptions o;
-  bool ignore_eos = false;
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
-  auto* prompt_option = parser.app().add_option("--prompt", prompt, "the text to continue");
-  parser.app()
-      .add_option("--ids", ids, "a file with one JSON array of ids a line: one prompt each")
-      ->excludes(prompt_option);
-  parser.app().add_option("--max-new-tokens", max_new_tokens, "longest continuation")->check(more_than(0));
-  parser.app().add_option("--temperature", o.sampler.temperature, "0 = greedy")->check(at_least(0));
-  parser.app()
-      .add_option("--top-k", o.sampler.top_k, "keep the k likeliest tokens, 0 = all")
-      ->check(at_least(0));
-  parser.app()
-      .add_option("--top-p", o.sampler.top_p, "keep the likeliest tokens up to this share, 1 = all")
-      ->check(within(0, 1));
-  parser.app().add_option("--seed", o.sampler.seed, "seed of sampling")->check(at_least(0));
-  parser.app()
-      .add_option("--stop", o.stop_strings, "text that ends the continuation; may be given several times")
-      ->allow_extra_args(false);
-  parser.app()
-      .add_option("--batch", o.batch, "prompts at once (never changes an answer)")
-      ->check(more_than(0));
-  parser.app().add_flag("--ignore-eos", ignore_eos, "go on after the end-of-sequence token");
-  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  Arguments a;
+  add_options(parser.app(), a);
   if (!parser.parse(argc, argv)) return 0;
-  if (prompt_option->count() == 0 && ids.empty())
-    throw user_error("generate: give --prompt TEXT or --ids FILE");
+  a.has_prompt = parser.app().count("--prompt") > 0;
+  a.has_chat = parser.app().count("--chat") > 0;
+  const bool json_wanted = parser.common().json;
+  if (!a.has_prompt && !a.has_chat && a.ids.empty())
+    throw user_error("generate: give --prompt TEXT, --chat [TEXT] or --ids FILE");
+  if (a.has_chat && a.chat.empty() && json_wanted)
+    throw user_error("generate: --json with --chat needs the message: --chat TEXT");
 
-  const std::filesystem::path dir = resolve_model(model, Store(parser.common().store));
-  const Model loaded = load_model(dir);
+  const std::filesystem::path dir = resolve_model(a.model, Store(parser.common().store));
+  const Model model = load_model(dir);
   const auto tokenizer = Tokenizer::load_if_any(dir);
-  std::vector<GenerateRequest> requests;
-  if (ids.empty()) {
-    if (!tokenizer) throw user_error("{}: no tokenizer; give the prompt as --ids", dir.string());
-    requests.push_back({tokenizer->encode(prompt, {.add_special = true}), max_new_tokens});
-  } else {
-    for (const auto& line : read_ids(ids)) requests.push_back({line, max_new_tokens});
+  if (!a.ignore_eos) {
+    a.options.stop_ids.insert(a.options.stop_ids.end(), model.config.eos.begin(), model.config.eos.end());
+    if (tokenizer && tokenizer->eos_id()) a.options.stop_ids.push_back(*tokenizer->eos_id());
   }
-  if (!ignore_eos) o.stop_ids = loaded.config.eos;
-  const bool stream = !parser.common().json && tokenizer && requests.size() == 1 && o.stop_strings.empty();
+  if (a.has_chat && a.chat.empty()) return converse_with(a, model, dir, tokenizer.get());
+
+  std::vector<GenerateRequest> requests;
+  for (const auto& prompt : prompts_of(a, dir, tokenizer.get()))
+    for (i64 k = 0; k < a.n; ++k) requests.push_back({prompt, a.max_new_tokens});
+  const bool stream = !json_wanted && tokenizer && requests.size() == 1 && a.options.stop_strings.empty();
   std::optional<StreamDecoder> decoder;
-  if (stream) decoder.emplace(*tokenizer);
+  if (stream) decoder.emplace(*tokenizer, /*skip_special=*/a.has_chat);
   const Stopwatch watch;
   const auto on_token = [&](i64, i32 id) {
     if (decoder) print_text(decoder->add(id));
   };
-  const auto done = pare::generate(loaded, tokenizer.get(), requests, o, on_token);
+  const auto done = pare::generate(model, tokenizer.get(), requests, a.options, on_token);
   i64 tokens = 0;
   for (const Completion& c : done) tokens += static_cast<i64>(c.ids.size());
   const double tok_per_s = static_cast<double>(tokens) / std::max(watch.elapsed_s(), 1e-9);
-  if (stream) {
+  if (stream)
     print_text(decoder->finish() + "\n");
-    return 0;
-  }
-  for (const Completion& c : done) {
-    json j = {{"ids", c.ids}};
-    if (tokenizer) j["text"] = c.text;
-    j["finish"] = finish_name(c.finish);
-    j["tok_per_s"] = tok_per_s;
-    if (parser.common().json)
-      print_json(j);
-    else
-      print_text((tokenizer ? c.text : json(c.ids).dump()) + "\n");
-  }
+  else if (json_wanted)
+    print_documents(done, a, tokenizer != nullptr, tok_per_s);
+  else
+    for (const Completion& c : done) print_text((tokenizer ? c.text : json(c.ids).dump()) + "\n");
   return 0;
-}
-
-int tokenize(int argc, char** argv) {
-  Parser parser(
-      "tokenize",
-      "JSON lines on stdin, {\"text\"} or {\"ids\"}; one answer line each, {\"ids\"} or {\"text\"}.");
-  std::string model;
-  bool special = false, plain = false, decode = false, skip_special = false;
-  parser.app().add_option("model", model, "a model or tokenizer directory, or a shipped model")->required();
-  parser.app().add_flag("--special", special, "add what the model expects around a text (BOS, …)");
-  parser.app().add_flag("--plain", plain, "take the names of special tokens as plain text");
-  parser.app().add_flag("--decode", decode, "ids to text");
-  parser.app().add_flag("--skip-special", skip_special, "with --decode: leave special tokens out");
-  if (!parser.parse(argc, argv)) return 0;
-  const bool here = !Tokenizer::find(model).empty();
-  const auto tokenizer = Tokenizer::load(here ? std::filesystem::path(model)
-                                              : resolve_model(model, Store(parser.common().store)));
-  int code = 0;
-  std::string line;
-  for (i64 number = 1; std::getline(std::cin, line); ++number) {
-    const std::string where = fmt::format("line {}", number);
-    try {
-      const json j = parse_json(line, where);
-      if (decode) {
-        if (!j.is_object() || !j.contains("ids")) throw user_error("{}: expected {{\"ids\": […]}}", where);
-        print_json({{"text", tokenizer->decode(ids_of(j["ids"], where), skip_special)}});
-      } else {
-        if (!j.is_object() || !j.contains("text") || !j["text"].is_string())
-          throw user_error("{}: expected {{\"text\": \"…\"}}", where);
-        print_json({{"ids",
-                     tokenizer->encode(j["text"].get<std::string>(),
-                                       {.add_special = special, .parse_special = !plain})}});
-      }
-    } catch (const Error& e) {
-      if (e.fault() == Fault::bug) throw;
-      print_json({{"error", e.what()}});
-      code = 1;
-    }
-  }
-  return code;
 }
 
 }  // namespace pare::cli

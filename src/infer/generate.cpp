@@ -119,11 +119,20 @@ class Generator {
     std::erase_if(active_, [](const auto& a) { return a->finished; });
   }
 
+  i32 choose(Active& a, std::span<const float> logits) {
+    if (!o_.sampler.has_penalties()) return sample(logits, o_.sampler, a.rng);
+    std::vector<float> penalised(logits.begin(), logits.end());
+    penalise(penalised, o_.sampler, requests_[static_cast<std::size_t>(a.request)].prompt, a.done.ids);
+    return sample(penalised, o_.sampler, a.rng);
+  }
+
   void take(Active& a, const float* logits) {
-    const i32 id = sample({logits, static_cast<std::size_t>(model_.config.V)}, o_.sampler, a.rng);
+    const std::span<const float> row(logits, static_cast<std::size_t>(model_.config.V));
+    const i32 id = choose(a, row);
     if (std::find(o_.stop_ids.begin(), o_.stop_ids.end(), id) != o_.stop_ids.end())
       return finish(a, Finish::stop);
     a.done.ids.push_back(id);
+    if (o_.logprobs >= 0) a.done.logprobs.push_back(logprobs(row, id, o_.logprobs));
     if (on_token_) on_token_(a.request, id);
     if (tokenizer_ && !o_.stop_strings.empty()) {
       a.done.text = tokenizer_->decode(a.done.ids);

@@ -28,16 +28,18 @@ struct GenerateOptions {
   std::vector<std::string> stop_strings;  // the text is cut before the first of them; needs a tokenizer
   i64 batch = 16;                         // sequences at once
   i64 prefill_rows = 1024;                // rows of prompts that join in one step, at least one prompt
+  i64 logprobs = -1;  // ≥ 0: log probabilities of the tokens and of so many likeliest ones
 };
 
 struct Completion {
-  std::vector<i32> ids;  // new ids only
-  std::string text;      // empty without a tokenizer
+  std::vector<i32> ids;                             // new ids only
+  std::string text;                                 // empty without a tokenizer
+  std::vector<std::vector<TokenLogprob>> logprobs;  // per id, when asked for: its own, then the likeliest
   Finish finish = Finish::length;
   i64 prompt_tokens = 0;
 };
 
-/// Called for every new token of a request, as it comes.
+/// Called for every new token of a request, as it comes. May throw to end everything.
 using OnToken = std::function<void(i64 request, i32 id)>;
 /// Called once for each request, in the order in which they finish.
 using OnDone = std::function<void(i64 request, const Completion&)>;

@@ -48,7 +48,7 @@ TEST_F(Generate, SlipsAreRefused) {
     args.insert(args.end(), more.begin(), more.end());
     return pare(args);
   };
-  expect_refused(generate({}), 2, "--prompt TEXT or --ids FILE");
+  expect_refused(generate({}), 2, "--prompt TEXT, --chat [TEXT] or --ids FILE");
   expect_refused(generate({"--ids", file("a", "[0,999999]\n")}), 2, "id 999999, expected 0 to 511");
   expect_refused(generate({"--ids", file("b", "[]\n")}), 2, "empty");
   expect_refused(generate({"--ids", file("c", "\n")}), 2, "no ids in this file");

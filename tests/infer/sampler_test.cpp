@@ -35,6 +35,19 @@ std::vector<double> exact(const std::vector<float>& logits, const SamplerOptions
     order.resize(kept);
     p = normalise();
   }
+  const double most = *std::max_element(p.begin(), p.end());
+  std::erase_if(order, [&](std::size_t i) { return p[i] < o.min_p * most; });
+  p = normalise();
+  if (o.typical_p < 1) {
+    double entropy = 0, reached = 0;
+    for (const double x : p) entropy -= x > 0 ? x * std::log(x) : 0;
+    const auto distance = [&](std::size_t i) { return std::abs(-std::log(p[i]) - entropy); };
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return distance(a) < distance(b); });
+    std::size_t kept = 0;
+    while (kept < order.size() && reached < o.typical_p) reached += p[order[kept++]];
+    order.resize(kept);
+    p = normalise();
+  }
   return p;
 }
 
@@ -65,16 +78,21 @@ TEST(Sampler, GreedyTakesTheLargestAndTheFirstOfEquals) {
 
 TEST(Sampler, DrawsFollowTheExactDistribution) {
   const std::vector<float> logits = {1.0f, 2.5f, -1.0f, 2.5f, 0.3f, -4.0f, 3.1f, 1.9f, -INFINITY, 0.0f};
-  const std::vector<SamplerOptions> cases = {{.temperature = 1},
-                                             {.temperature = 0.5},
-                                             {.temperature = 3},
-                                             {.temperature = 1, .top_k = 3},
-                                             {.temperature = 1, .top_k = 2},  // the first of two equals stays
-                                             {.temperature = 2, .top_k = 100},
-                                             {.temperature = 1, .top_p = 0.8},
-                                             {.temperature = 2, .top_p = 0.3},
-                                             {.temperature = 1, .top_p = 1e-9},
-                                             {.temperature = 1.5, .top_k = 5, .top_p = 0.7}};
+  const std::vector<SamplerOptions> cases = {
+      {.temperature = 1},
+      {.temperature = 0.5},
+      {.temperature = 3},
+      {.temperature = 1, .top_k = 3},
+      {.temperature = 1, .top_k = 2},  // the first of two equals stays
+      {.temperature = 2, .top_k = 100},
+      {.temperature = 1, .top_p = 0.8},
+      {.temperature = 2, .top_p = 0.3},
+      {.temperature = 1, .top_p = 1e-9},
+      {.temperature = 1.5, .top_k = 5, .top_p = 0.7},
+      {.temperature = 1, .min_p = 0.2},
+      {.temperature = 2, .top_p = 0.9, .min_p = 0.5},
+      {.temperature = 1, .typical_p = 0.3},
+      {.temperature = 1.5, .top_k = 6, .min_p = 0.1, .typical_p = 0.8}};
   // 99.9th percentiles of chi-square by degrees of freedom: a fixed seed, so it holds or it does not.
   const double limit[] = {0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88};
   for (std::size_t c = 0; c < cases.size(); ++c) {
@@ -127,6 +145,31 @@ TEST(Sampler, TheSeedAndTheStreamDecide) {
   EXPECT_NE(draw(1, 0), draw(1, 1));
 }
 
+TEST(Sampler, PenaltiesFollowTheirDefinitions) {
+  const std::vector<i32> prompt = {0, 1, 99}, answer = {1, 3, 3};
+  const auto after = [&](const SamplerOptions& o) {
+    std::vector<float> logits = {4, -4, 4, 4};
+    penalise(logits, o, prompt, answer);
+    return logits;
+  };
+  EXPECT_EQ(after({.repetition_penalty = 2}), (std::vector<float>{2, -8, 4, 2}));
+  EXPECT_EQ(after({.presence_penalty = 1}), (std::vector<float>{4, -5, 4, 3}));
+  EXPECT_EQ(after({.frequency_penalty = 1}), (std::vector<float>{4, -5, 4, 2}));
+  EXPECT_FALSE(SamplerOptions{.temperature = 1}.has_penalties());
+}
+
+TEST(Sampler, LogprobsAreThoseOfTheLogits) {
+  const std::vector<float> logits = {std::log(0.2f), std::log(0.5f), std::log(0.2f), std::log(0.1f)};
+  const auto found = logprobs(logits, 3, 2);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].id, 3);
+  EXPECT_NEAR(found[0].logprob, std::log(0.1), 1e-6);
+  EXPECT_EQ(found[1].id, 1);
+  EXPECT_EQ(found[2].id, 0) << "of equals the smaller id";
+  EXPECT_EQ(logprobs(logits, 0, 0).size(), 1u);
+  EXPECT_EQ(logprobs(logits, 0, 100).size(), 5u);
+}
+
 TEST(Sampler, BrokenLogitsAndOptionsAreRefused) {
   Rng rng(1);
   const auto fault = [&](const std::vector<float>& logits, const SamplerOptions& o) {
@@ -150,7 +193,13 @@ TEST(Sampler, BrokenLogitsAndOptionsAreRefused) {
                                                         {{.temperature = 1, .top_k = -1}, "top_k"},
                                                         {{.temperature = 1, .top_p = 0}, "top_p"},
                                                         {{.temperature = 1, .top_p = 1.01}, "top_p"},
-                                                        {{.temperature = 1, .top_p = NAN}, "top_p"}};
+                                                        {{.temperature = 1, .top_p = NAN}, "top_p"},
+                                                        {{.temperature = 1, .min_p = 1.5}, "min_p"},
+                                                        {{.temperature = 1, .min_p = NAN}, "min_p"},
+                                                        {{.temperature = 1, .typical_p = 0}, "typical_p"},
+                                                        {{.repetition_penalty = 0}, "repetition_penalty"},
+                                                        {{.presence_penalty = INFINITY}, "presence_penalty"},
+                                                        {{.frequency_penalty = -1e9}, "frequency_penalty"}};
   for (const auto& [o, key] : bad) try {
       check_sampler(o);
       ADD_FAILURE() << "accepted a bad " << key;
