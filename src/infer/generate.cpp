@@ -23,9 +23,11 @@ struct Active {
 void check_request(const Model& model, const GenerateRequest& r, i64 index) {
   const i64 T = static_cast<i64>(r.prompt.size());
   if (T == 0) throw user_error("prompt {} is empty; expected at least one token", index);
-  if (T >= model.config.max_positions)
-    throw user_error(
-        "prompt {} has {} tokens; the model takes {} positions in all", index, T, model.config.max_positions);
+  if (T >= model.config.position_limit())
+    throw user_error("prompt {} has {} tokens; the model takes {} positions in all",
+                     index,
+                     T,
+                     model.config.position_limit());
   for (const i32 id : r.prompt)
     if (id < 0 || id >= model.config.V)
       throw user_error(
@@ -86,6 +88,12 @@ class Generator {
     }
   }
 
+  /// Tokens that a sequence may come to, however many it will.
+  i64 length_of(const Active& a) const {
+    const i64 wanted = a.done.prompt_tokens + requests_[static_cast<std::size_t>(a.request)].max_new_tokens;
+    return std::min(wanted, model_.config.position_limit());
+  }
+
   Batch make_batch() const {
     i64 N = 0;
     for (const auto& a : active_) N += static_cast<i64>(a->fresh.size());
@@ -97,7 +105,7 @@ class Generator {
         batch.ids.data<i32>()[row + i] = a->fresh[static_cast<std::size_t>(i)];
         batch.pos.data<i32>()[row + i] = static_cast<i32>(a->cache.tokens() + i);
       }
-      batch.sequences.push_back({row, rows, &a->cache});
+      batch.sequences.push_back({row, rows, &a->cache, length_of(*a)});
       row += rows;
     }
     return batch;
@@ -144,7 +152,7 @@ class Generator {
     const i64 made = static_cast<i64>(a.done.ids.size());
     const i64 positions = a.done.prompt_tokens + made;
     if (made >= requests_[static_cast<std::size_t>(a.request)].max_new_tokens ||
-        positions >= model_.config.max_positions)
+        positions >= model_.config.position_limit())
       return finish(a, Finish::length);
     a.fresh = {id};
   }

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/rotary.h"
 #include "ops/activations.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/layernorm.h"
 #include "ops/rmsnorm.h"
-#include "ops/rope.h"
 #include "weights/linear.h"
 
 namespace pare {
@@ -96,9 +96,8 @@ void backward_layer(const Model& model,
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& q : batch.sequences) runs.push_back({q.row, q.rows, q.rows, {}, {}, q.rows});
   attention_backward(s.dout, t.q, t.k, t.v, t.o, t.lse, runs, attention_shape(c, layer), s.dq, s.dk, s.dv);
-  const Tensor inv_freq = Tensor::of({static_cast<i64>(c.rope.inv_freq.size())}, c.rope.inv_freq);
-  rope_backward(s.dq, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
-  rope_backward(s.dk, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
+  rotate_backward(c, batch, s.dq);
+  rotate_backward(c, batch, s.dk);
   if (c.qk_norm) {
     Tensor dq = s.dq.reshaped({N * c.H, c.E}), dk = s.dk.reshaped({N * c.K, c.E});
     rmsnorm_backward(dq, t.q_raw.reshaped({N * c.H, c.E}), p.norm_q, t.r_q, dq, d.norm_q);

@@ -101,10 +101,16 @@ void read_rope(const Keys& keys, double default_partial, Config& c) {
     scale_llama3(rope, original, inv_freq);
   } else if (c.rope.type == "yarn") {
     scale_yarn(rope, original, c.rope.theta, R, inv_freq, c.rope.attention_scaling);
+  } else if (c.rope.type == "dynamic") {
+    c.rope.factor = factor_of(rope);
+    if (c.rope.factor < 1)
+      throw user_error("{}: dynamic rope with factor {}, expected 1 or more", rope.where(), c.rope.factor);
+    if (R < 4) throw user_error("{}: dynamic rope needs 4 rotary dims or more, found {}", rope.where(), R);
   } else if (c.rope.type != "default") {
-    throw user_error("{}: rope_type \"{}\" is not supported; known are default, linear, llama3, yarn",
-                     keys.where(),
-                     c.rope.type);
+    throw user_error(
+        "{}: rope_type \"{}\" is not supported; known are default, linear, dynamic, llama3, yarn",
+        keys.where(),
+        c.rope.type);
   }
   c.rope.inv_freq.assign(inv_freq.begin(), inv_freq.end());
 }

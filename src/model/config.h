@@ -18,8 +18,9 @@ enum class Norm { rms, layer };
 enum class Mlp { gated_silu, gelu_tanh };
 
 struct Rope {
-  std::string type = "default";  // default, linear, llama3, yarn
+  std::string type = "default";  // default, linear, dynamic, llama3, yarn
   double theta = 10000;
+  double factor = 1;            // of dynamic
   std::vector<float> inv_freq;  // (rotary_dim/2), after scaling
   float attention_scaling = 1;  // factor on cos and sin
 };
@@ -41,6 +42,11 @@ struct Config {
   std::vector<i32> eos;
   json raw;  // the whole file, so that unknown keys survive a rewrite
 
+  /// Positions that a sequence may have: max_positions, with dynamic scaling `factor` times as many.
+  i64 position_limit() const {
+    return rope.type == "dynamic" ? static_cast<i64>(static_cast<double>(max_positions) * rope.factor)
+                                  : max_positions;
+  }
   /// Parameters of a dense model, tied head counted once.
   i64 parameters() const;
 };

@@ -4,10 +4,10 @@
 #include <cstring>
 
 #include "base/threads.h"
+#include "model/rotary.h"
 #include "ops/activations.h"
 #include "ops/layernorm.h"
 #include "ops/rmsnorm.h"
-#include "ops/rope.h"
 #include "weights/linear.h"
 
 namespace pare {
@@ -23,7 +23,7 @@ Batch pack_sequences(const std::vector<std::vector<i32>>& sequences) {
   i64 row = 0;
   for (const auto& s : sequences) {
     const i64 T = static_cast<i64>(s.size());
-    batch.sequences.push_back({row, T, nullptr});
+    batch.sequences.push_back({row, T, nullptr, T});
     for (i64 t = 0; t < T; ++t, ++row) {
       batch.ids.data<i32>()[row] = s[static_cast<std::size_t>(t)];
       batch.pos.data<i32>()[row] = static_cast<i32>(t);
@@ -101,9 +101,8 @@ void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs&
     rmsnorm(s.q_raw.reshaped({N * c.H, c.E}), p.norm_q, c.norm_eps, q, s.r_q);
     rmsnorm(s.k_raw.reshaped({N * c.K, c.E}), p.norm_k, c.norm_eps, k, s.r_k);
   }
-  const Tensor inv_freq = Tensor::of({static_cast<i64>(c.rope.inv_freq.size())}, c.rope.inv_freq);
-  rope(s.q, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
-  rope(s.k, batch.pos, inv_freq, c.rope.attention_scaling, c.E);
+  rotate(c, batch, s.q);
+  rotate(c, batch, s.k);
   const AttentionShape shape = attention_shape(c, layer);
   attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
   std::memcpy(s.x_mid.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));

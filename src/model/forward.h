@@ -18,6 +18,7 @@ struct Batch {
   struct Sequence {
     i64 row = 0, rows = 0;
     KvCache* cache = nullptr;
+    i64 length = 0;  // tokens it will have in the end, for models whose rotary embedding depends on it
   };
   Tensor ids, pos;
   std::vector<Sequence> sequences;

@@ -155,7 +155,9 @@ TEST(Config, RefusesRotaryEmbeddingsItDoesNotKnowOrThatMeanNothing) {
     json rope;
     std::vector<std::string> parts;
   } cases[] = {
-      {{{"rope_type", "dynamic"}, {"factor", 2.0}}, {"dynamic", "known are default, linear, llama3, yarn"}},
+      {{{"rope_type", "longrope"}, {"factor", 2.0}},
+       {"longrope", "known are default, linear, dynamic, llama3, yarn"}},
+      {{{"rope_type", "dynamic"}, {"factor", 0.5}}, {"factor 0.5", "1 or more"}},
       {{{"rope_type", "longrope"}}, {"longrope"}},
       {{{"rope_type", 3}}, {"rope_type", "a text"}},
       {{{"rope_type", "linear"}}, {"factor", "missing"}},
