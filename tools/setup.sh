@@ -6,8 +6,8 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build make pkg-config
   libhwy-dev libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
-  libspdlog-dev libpcre2-dev libssl-dev libsqlite3-dev
-  libgtest-dev libbenchmark-dev
+  libspdlog-dev libpcre2-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev
+  libgtest-dev libbenchmark-dev libcpp-httplib-dev
   clang-format clang-tidy git ca-certificates python3
 )
 
