@@ -107,6 +107,16 @@ TEST_F(HubCacheTest, WithoutLinksTheFilesThemselvesAreThere) {
   EXPECT_TRUE(names_in(cache.blobs()).empty()) << "as huggingface_hub: nothing is there twice";
 }
 
+TEST_F(HubCacheTest, WhereConfigJsonIsAllFilesAre) {
+  const HubCache cache = filled();
+  fs::create_directories(snapshot() / "model.safetensors" / "in the way");
+  EXPECT_THROW(cache.fill_snapshot(server_.commit, files_), Error);
+  EXPECT_FALSE(fs::exists(snapshot() / "config.json"));
+  fs::remove_all(snapshot() / "model.safetensors");
+  cache.fill_snapshot(server_.commit, files_);
+  EXPECT_EQ(read_file(snapshot() / "config.json"), "{}");
+}
+
 TEST_F(HubCacheTest, LinksThatLeadNowhereAreReplaced) {
   as_huggingface_hub();
   fs::remove(snapshot() / "config.json");
