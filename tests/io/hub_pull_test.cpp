@@ -174,6 +174,13 @@ TEST_F(HubPull, ADiskWithoutRoomIsSaidBeforeAnythingIsGot) {
   EXPECT_EQ(server_.count("GET", "/storage/"), 0u);
 }
 
+TEST_F(HubPull, RoomIsNeededOnceForFilesOfOneContent) {
+  const auto bytes = static_cast<i64>(0.6 * static_cast<double>(fs::space(folder_).available));
+  for (const char* name : {"vocab.json", "merges.txt"})
+    server_.more_siblings.push_back({{"rfilename", name}, {"size", bytes}, {"blobId", std::string(40, 'd')}});
+  expect_fault(Fault::user, {"no such file"}, [&] { pull(); });  // past the disk, as far as the server has it
+}
+
 TEST_F(HubPull, AHostileNameWritesNothing) {
   server_.more_siblings = json::array({{{"rfilename", "../../../evil.safetensors"}}});
   expect_fault(Fault::user, {"evil.safetensors"}, [&] { pull(); });
