@@ -22,7 +22,7 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr Command commands[] = {
+constexpr Command kCommands[] = {
     {"run", "run a recipe: plan, stages, measures, report", pare::cli::run},
     {"plan", "predict time, memory and disk of a recipe", pare::cli::plan},
     {"list", "recipes, models, stages, tasks, formats", pare::cli::list},
@@ -47,7 +47,7 @@ void print_help(std::FILE* to) {
       to,
       "pare %s: pares a language model down and says what the cut cost\n\nusage: pare COMMAND [OPTIONS]\n\n",
       PARE_VERSION);
-  for (const Command& c : commands) std::fprintf(to, "  %-10s %s\n", c.name, c.summary);
+  for (const Command& c : kCommands) std::fprintf(to, "  %-10s %s\n", c.name, c.summary);
   std::fprintf(to, "\n`pare COMMAND --help` shows a command's options. Start with `pare run quickstart`.\n");
 }
 
@@ -67,7 +67,7 @@ int dispatch(int argc, char** argv) {
   pare::choose_isa();
   pare::catch_signals();
   std::vector<std::string> names;
-  for (const Command& c : commands) {
+  for (const Command& c : kCommands) {
     if (std::strcmp(argv[1], c.name) == 0) return c.run(argc - 1, argv + 1);
     names.emplace_back(c.name);
   }

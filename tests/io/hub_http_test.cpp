@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <set>
+
 #include "io/hub_server.h"
 
 namespace pare {
