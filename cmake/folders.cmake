@@ -14,7 +14,7 @@ target_compile_options(pare_warnings INTERFACE
 add_library(pare_common INTERFACE)
 target_include_directories(pare_common INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(pare_common INTERFACE
-  OpenMP::OpenMP_CXX Threads::Threads OpenSSL::Crypto SQLite::SQLite3 fmt::fmt spdlog::spdlog_header_only
+  OpenMP::OpenMP_CXX Threads::Threads OpenSSL::Crypto CURL::libcurl SQLite::SQLite3 fmt::fmt spdlog::spdlog_header_only
   nlohmann_json::nlohmann_json yaml-cpp CLI11::CLI11 PkgConfig::hwy PkgConfig::pcre2)
 # -ffp-contract=off: a fused multiply-add is written where it is meant, so bits do not depend on the optimiser.
 target_compile_options(pare_common INTERFACE -ffp-contract=off)

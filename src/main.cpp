@@ -22,7 +22,7 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
-constexpr Command commands[] = {
+constexpr Command kCommands[] = {
     {"run", "run a recipe: plan, stages, measures, report", pare::cli::run},
     {"plan", "predict time, memory and disk of a recipe", pare::cli::plan},
     {"list", "recipes, models, stages, tasks, formats", pare::cli::list},
@@ -34,6 +34,7 @@ constexpr Command commands[] = {
     {"tokenize", "text to ids and back, JSON lines", pare::cli::tokenize},
     {"chat-template", "conversations to text, JSON lines", pare::cli::chat_template},
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},
+    {"pull", "get a model from the Hugging Face hub", pare::cli::pull},
     {"compare", "paired statistics between variants of runs", pare::cli::compare},
     {"runs", "recorded runs", pare::cli::runs},
     {"show", "one recorded run", pare::cli::show},
@@ -47,7 +48,7 @@ void print_help(std::FILE* to) {
       to,
       "pare %s: pares a language model down and says what the cut cost\n\nusage: pare COMMAND [OPTIONS]\n\n",
       PARE_VERSION);
-  for (const Command& c : commands) std::fprintf(to, "  %-13s %s\n", c.name, c.summary);
+  for (const Command& c : kCommands) std::fprintf(to, "  %-13s %s\n", c.name, c.summary);
   std::fprintf(to, "\n`pare COMMAND --help` shows a command's options. Start with `pare run quickstart`.\n");
 }
 
@@ -67,7 +68,7 @@ int dispatch(int argc, char** argv) {
   pare::choose_isa();
   pare::catch_signals();
   std::vector<std::string> names;
-  for (const Command& c : commands) {
+  for (const Command& c : kCommands) {
     if (std::strcmp(argv[1], c.name) == 0) return c.run(argc - 1, argv + 1);
     names.emplace_back(c.name);
   }

@@ -1,7 +1,6 @@
 #include "base/file.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/digest.h"
 #include "base/error.h"
 
 namespace pare {
@@ -97,42 +97,16 @@ MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<u8*>(data_), static_cast<std::size_t>(bytes_));
 }
 
-namespace {
-
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new()) {
-    if (!context_ || EVP_DigestInit_ex(context_, EVP_sha256(), nullptr) != 1)
-      throw job_error("SHA-256 is not available in this OpenSSL");
-  }
-  ~Sha256() { EVP_MD_CTX_free(context_); }
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
-  void add(const void* data, std::size_t bytes) { EVP_DigestUpdate(context_, data, bytes); }
-  std::string hex() {
-    std::array<unsigned char, 32> digest;
-    EVP_DigestFinal_ex(context_, digest.data(), nullptr);
-    std::string text;
-    for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-    return text;
-  }
-
- private:
-  EVP_MD_CTX* context_;
-};
-
-}  // namespace
-
 std::string sha256(std::string_view bytes) {
-  Sha256 hash;
-  hash.add(bytes.data(), bytes.size());
+  Digest hash(DigestKind::sha256);
+  hash.add(bytes);
   return hash.hex();
 }
 
 std::string sha256_file(const fs::path& file) {
   const auto map = MappedFile::open(file);
-  Sha256 hash;
-  hash.add(map->data(), static_cast<std::size_t>(map->bytes()));
+  Digest hash(DigestKind::sha256);
+  hash.add(map->data(), map->bytes());
   return hash.hex();
 }
 

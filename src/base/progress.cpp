@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -57,17 +58,38 @@ void wipe() {
 
 }  // namespace
 
-std::string progress_line(
-    const std::string& label, i64 done, i64 total, double elapsed_s, const std::string& note, i64 width) {
+std::string bytes_text(i64 bytes) {
+  constexpr std::array units = {"B", "kB", "MB", "GB", "TB", "PB"};
+  double n = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  // 999.5 would be written as 1000 of the unit.
+  for (; n >= 999.5 && unit + 1 < units.size(); ++unit) n /= 1000;
+  const int digits = unit == 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}", n, digits, units[unit]);
+}
+
+std::string progress_line(const std::string& label,
+                          i64 done,
+                          i64 total,
+                          double elapsed_s,
+                          const std::string& note,
+                          i64 width,
+                          ProgressUnit unit) {
+  const bool bytes = unit == ProgressUnit::bytes;
+  const auto number = [&](i64 n) { return bytes ? bytes_text(n) : fmt::format("{}", n); };
   const double rate = elapsed_s > 0 ? static_cast<double>(done) / elapsed_s : 0;
   std::string line = label;
   if (total > 0) {
     const i64 filled = std::clamp<i64>(kBarColumns * done / total, 0, kBarColumns);
-    line += fmt::format(" [{:#<{}}{:-<{}}] {}/{}", "", filled, "", kBarColumns - filled, done, total);
+    line += fmt::format(
+        " [{:#<{}}{:-<{}}] {}/{}", "", filled, "", kBarColumns - filled, number(done), number(total));
   } else {
-    line += fmt::format(" {}", done);
+    line += " " + number(done);
   }
-  if (rate > 0) line += rate < 1 ? fmt::format(" {:.1f}s each", 1 / rate) : fmt::format(" {:.1f}/s", rate);
+  if (rate > 0 && bytes)
+    line += fmt::format(" {}/s", bytes_text(std::llround(rate)));
+  else if (rate > 0)
+    line += rate < 1 ? fmt::format(" {:.1f}s each", 1 / rate) : fmt::format(" {:.1f}/s", rate);
   if (rate > 0 && total > done)
     line += fmt::format(" {} left", duration_text(static_cast<double>(total - done) / rate));
   if (!note.empty()) line += " " + note;
@@ -75,7 +97,10 @@ std::string progress_line(
 }
 
 Progress::Progress(std::string label, i64 total, const Clock& clock)
-    : label_(std::move(label)), total_(total), watch_(clock), shown_(visible()) {
+    : Progress(std::move(label), total, ProgressUnit::things, clock) {}
+
+Progress::Progress(std::string label, i64 total, ProgressUnit unit, const Clock& clock)
+    : label_(std::move(label)), total_(total), unit_(unit), watch_(clock), shown_(visible()) {
   draw();
 }
 
@@ -101,7 +126,7 @@ void Progress::draw() {
   if (!shown_ || (last_draw_s_ >= 0 && now_s - last_draw_s_ < kRedrawS && done_ != total_)) return;
   last_draw_s_ = now_s;
   const std::string around = steps_around ? steps_around->prefix() : "";
-  put(around + progress_line(label_, done_, total_, now_s, note_, terminal_columns()));
+  put(around + progress_line(label_, done_, total_, now_s, note_, terminal_columns(), unit_));
 }
 
 ProgressSteps::ProgressSteps(i64 total, const Clock& clock)

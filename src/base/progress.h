@@ -7,16 +7,28 @@
 
 namespace pare {
 
+/// What is counted, and so how it is written: "12/40" and "3.1/s", or "1.2/4.0 GB" and "85 MB/s".
+enum class ProgressUnit { things, bytes };
+
+/// "999 B", "1.2 kB", "85 MB", "4.02 GB": three digits, powers of 1000.
+std::string bytes_text(i64 bytes);
+
 /// "gptq [#####---------] 12/40 blocks 3.1/s 9s left": what the bar shows, cut to `width` columns.
 /// `total` 0 means unknown: no bar and no time left.
-std::string progress_line(
-    const std::string& label, i64 done, i64 total, double elapsed_s, const std::string& note, i64 width);
+std::string progress_line(const std::string& label,
+                          i64 done,
+                          i64 total,
+                          double elapsed_s,
+                          const std::string& note,
+                          i64 width,
+                          ProgressUnit unit = ProgressUnit::things);
 
 /// One bar, driven by one thread. Redraws at most ten times a second. Ends with finish() or its destruction.
 class Progress {
  public:
   /// `total` 0 means unknown.
   Progress(std::string label, i64 total, const Clock& clock = steady_clock());
+  Progress(std::string label, i64 total, ProgressUnit unit, const Clock& clock = steady_clock());
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -32,6 +44,7 @@ class Progress {
 
   std::string label_, note_;
   i64 total_, done_ = 0;
+  ProgressUnit unit_;
   Stopwatch watch_;
   double last_draw_s_ = -1;
   bool shown_;

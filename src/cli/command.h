@@ -17,6 +17,10 @@ struct Common {
   std::filesystem::path store;
 };
 
+/// What a MODEL argument may be: resolve_model().
+inline constexpr const char* kModelHelp =
+    "a directory, a shipped model, org/name[@revision] after `pare pull`, or an artefact's id";
+
 /// A parser with the common options. Throws a user error for what it cannot parse; prints help by itself.
 class Parser {
  public:

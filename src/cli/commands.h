@@ -14,6 +14,7 @@ int generate(int argc, char** argv);
 int tokenize(int argc, char** argv);
 int chat_template(int argc, char** argv);
 int info(int argc, char** argv);
+int pull(int argc, char** argv);
 int compare(int argc, char** argv);
 int runs(int argc, char** argv);
 int show(int argc, char** argv);

@@ -39,7 +39,7 @@ void add_sampling(CLI::App& app, SamplerOptions& o) {
 }
 
 void add_options(CLI::App& app, Arguments& a) {
-  app.add_option("model", a.model, "a directory, a shipped model, or an artefact's id")->required();
+  app.add_option("model", a.model, kModelHelp)->required();
   auto* prompt = app.add_option("--prompt", a.prompt, "the text to continue");
   auto* chat =
       app.add_option("--chat", a.chat, "a message to answer by the model's chat template; none: converse")

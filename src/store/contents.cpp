@@ -34,10 +34,11 @@ i64 changed_ns(const struct stat& info) {
 
 }  // namespace
 
-std::vector<FileEntry> list_files(const fs::path& dir) {
+std::vector<FileEntry> list_files(const fs::path& dir, Links links) {
   std::vector<FileEntry> files;
   for (const auto& entry : fs::recursive_directory_iterator(dir)) {
-    if (entry.is_symlink() || (!entry.is_regular_file() && !entry.is_directory()))
+    const bool refused = entry.is_symlink() && (links == Links::refuse || !entry.is_regular_file());
+    if (refused || (!entry.is_regular_file() && !entry.is_directory()))
       throw job_error("{}: found a link or a special file, expected files and folders",
                       entry.path().string());
     if (entry.is_regular_file())

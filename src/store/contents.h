@@ -21,9 +21,13 @@ struct FileEntry {
   std::string sha256;  // empty where it was not asked for
 };
 
-/// All files under `dir` in the order of their names, not hashed. Throws a job error on anything that is
-/// neither file nor folder: a link would take the content out of the store's hands.
-std::vector<FileEntry> list_files(const std::filesystem::path& dir);
+/// Links in a folder: refused in the store, whose content they would take out of its hands; links to files
+/// followed in a model that comes from elsewhere (the hub's cache consists of them).
+enum class Links { refuse, follow };
+
+/// All files under `dir` in the order of their names, not hashed. Throws a job error on anything else but
+/// folders.
+std::vector<FileEntry> list_files(const std::filesystem::path& dir, Links links = Links::refuse);
 
 /// SHA-256 over the lines "<file SHA-256>  <file name>\n"; `files` sorted by name and hashed.
 std::string hash_of_files(const std::vector<FileEntry>& files);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "io/hub_cache.h"
 #include "store/layout.h"
 
 namespace pare {
@@ -57,6 +58,40 @@ std::string folders_text(const std::string& kind) {
   std::string text;
   for (const auto& dir : shipped_folders(kind)) text += (text.empty() ? "" : ", ") + dir.string();
   return text.empty() ? fmt::format("no folder of shipped {} was found; set PARE_DATA", kind) : text;
+}
+
+/// The only .gguf file of a folder; "" when there is none. Throws a user error when there are more.
+fs::path only_gguf(const fs::path& dir) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir))
+    if (entry.path().extension() == ".gguf" && is_file(entry.path())) names.push_back(entry.path().string());
+  std::sort(names.begin(), names.end());
+  if (names.size() > 1)
+    throw user_error(
+        "{}: holds {} GGUF files; name one: {}", dir.string(), names.size(), fmt::join(names, ", "));
+  return names.empty() ? "" : names[0];
+}
+
+/// org/name[@revision] in the hub's cache. Nothing is fetched here: a download is asked for by its own
+/// command.
+fs::path resolve_hub_model(const std::string& text) {
+  const HubSettings settings = HubSettings::from_environment();
+  const HubRepo repo = parse_hub_name(text);
+  const auto snapshot = find_snapshot(settings, repo);
+  const std::string pull = fmt::format("`pare pull {}`", text);
+  if (!snapshot)
+    throw user_error("{}: no folder of this name, and not in the hub's cache ({}); {}",
+                     text,
+                     settings.cache.string(),
+                     settings.offline ? "HF_HUB_OFFLINE is set: unset it for " + pull : pull + " gets it");
+  const std::string missing = missing_of_snapshot(*snapshot);
+  if (missing.empty()) return *snapshot;
+  if (const fs::path gguf = only_gguf(*snapshot); !gguf.empty()) return gguf;
+  throw user_error("{}: its copy in the hub's cache ({}) has no {}; {} completes it",
+                   text,
+                   snapshot->string(),
+                   missing,
+                   pull);
 }
 
 }  // namespace
@@ -116,6 +151,7 @@ fs::path resolve_model(const std::string& text, const Store& store) {
     std::error_code none;
     if (fs::exists(typed, none))
       throw user_error("{}: found a file, expected a folder with config.json or a .gguf file", text);
+    if (is_hub_name(text)) return resolve_hub_model(text);
     throw user_error(
         "{}: no model found: no folder of this name, no shipped model (looked in {}), no artefact whose id "
         "begins so "

@@ -250,7 +250,7 @@ Artefact Store::obtain(const std::string& key,
 
 std::string artefact_hash(const fs::path& dir) {
   return with_file_errors([&] {
-    auto files = list_files(dir);
+    auto files = list_files(dir, Links::follow);
     for (auto& file : files) file.sha256 = sha256_file(dir / file.name);
     return hash_of_files(files);
   });

@@ -18,6 +18,17 @@ TEST(ProgressLine, ShowsShareRateAndTimeLeft) {
   EXPECT_EQ(progress_line("x", 2, 2, 1, "", 200), "x [########################] 2/2 2.0/s");
 }
 
+TEST(ProgressLine, BytesAreWrittenWithThreeDigitsAndAUnit) {
+  EXPECT_EQ(progress_line("pull", 1'200'000, 4'800'000, 2, "1/3 files", 200, ProgressUnit::bytes),
+            "pull [######------------------] 1.20 MB/4.80 MB 600 kB/s 6s left 1/3 files");
+  EXPECT_EQ(bytes_text(0), "0 B");
+  EXPECT_EQ(bytes_text(999), "999 B");
+  EXPECT_EQ(bytes_text(1000), "1.00 kB");
+  EXPECT_EQ(bytes_text(999'499), "999 kB");
+  EXPECT_EQ(bytes_text(999'500), "1.00 MB");
+  EXPECT_EQ(bytes_text(15'264'000'000), "15.3 GB");
+}
+
 TEST(ProgressLine, AnUnknownTotalHasNoBar) {
   EXPECT_EQ(progress_line("read", 7, 0, 2, "", 80), "read 7 3.5/s");
 }

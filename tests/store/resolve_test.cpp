@@ -52,6 +52,91 @@ TEST_F(Resolve, WhatIsNotFoundSaysWhereItWasLookedForAndWhatIsNear) {
   expect_fault(Fault::user, "folder", [&] { resolve_recipe(data_.string()); });
 }
 
+/// A hub's cache with one snapshot, as huggingface_hub lays it out.
+class ResolveHub : public Resolve {
+ protected:
+  void SetUp() override {
+    Resolve::SetUp();
+    repo_ = folder_ / "hub" / "models--org--name";
+    ::setenv("HF_HUB_CACHE", (folder_ / "hub").c_str(), 1);
+    for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_ENDPOINT", "HF_TOKEN"})
+      ::unsetenv(name);
+    fs::create_directories(repo_ / "refs");
+    fs::create_directories(repo_ / "blobs");
+    fs::create_directories(snapshot());
+    write_file_atomic(repo_ / "refs" / "main", commit_);
+    add("config.json");
+    add("model.safetensors");
+  }
+  void TearDown() override {
+    ::unsetenv("HF_HUB_CACHE");
+    ::unsetenv("HF_HUB_OFFLINE");
+    Resolve::TearDown();
+  }
+  fs::path snapshot() const { return repo_ / "snapshots" / commit_; }
+  void add(const std::string& name) {
+    write_file_atomic(repo_ / "blobs" / name, name);
+    fs::create_symlink("../../blobs/" + name, snapshot() / name);
+  }
+  void take(const std::string& name) { fs::remove(snapshot() / name); }
+
+  const std::string commit_ = std::string(40, 'e');
+  fs::path repo_;
+};
+
+TEST_F(ResolveHub, AModelOfTheHubIsItsSnapshotInTheCache) {
+  Store store(root_);
+  EXPECT_EQ(resolve_model("org/name", store), snapshot());
+  EXPECT_EQ(resolve_model("org/name@main", store), snapshot());
+  EXPECT_EQ(resolve_model("org/name@" + commit_, store), snapshot());
+  ::setenv("HF_HUB_OFFLINE", "1", 1);
+  EXPECT_EQ(resolve_model("org/name", store), snapshot());
+}
+
+TEST_F(ResolveHub, WhatTheCacheLacksNamesTheCommandThatGetsIt) {
+  Store store(root_);
+  expect_fault(Fault::user, "`pare pull org/other`", [&] { resolve_model("org/other", store); });
+  expect_fault(Fault::user, "`pare pull org/name@v2`", [&] { resolve_model("org/name@v2", store); });
+  ::setenv("HF_HUB_OFFLINE", "1", 1);
+  expect_fault(Fault::user, "HF_HUB_OFFLINE", [&] { resolve_model("org/other", store); });
+  ::unsetenv("HF_HUB_OFFLINE");
+  take("model.safetensors");
+  expect_fault(Fault::user, "has no model.safetensors; `pare pull org/name` completes it", [&] {
+    resolve_model("org/name", store);
+  });
+  take("config.json");
+  expect_fault(Fault::user, "has no config.json", [&] { resolve_model("org/name", store); });
+}
+
+TEST_F(ResolveHub, AFolderOfThisNameComesFirst) {
+  Store store(root_);
+  const fs::path here = fs::current_path();
+  fs::create_directories(folder_ / "org" / "name");
+  write_file_atomic(folder_ / "org" / "name" / "config.json", "{}");
+  fs::current_path(folder_);
+  EXPECT_EQ(resolve_model("org/name", store), "org/name");
+  fs::current_path(here);
+}
+
+TEST_F(ResolveHub, TheOnlyGgufFileOfASnapshotIsTheModel) {
+  Store store(root_);
+  take("model.safetensors");
+  add("a.gguf");
+  EXPECT_EQ(resolve_model("org/name", store), snapshot() / "a.gguf");
+  add("b.gguf");
+  expect_fault(Fault::user, "2 GGUF files", [&] { resolve_model("org/name", store); });
+}
+
+TEST_F(ResolveHub, AHashOfASnapshotIsThatOfItsContent) {
+  fs::create_directories(folder_ / "copy");
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(snapshot() / name, folder_ / "copy" / name);
+  EXPECT_EQ(artefact_hash(snapshot()), artefact_hash(folder_ / "copy"));
+  take("config.json");
+  fs::create_symlink("../../blobs/gone", snapshot() / "config.json");
+  expect_fault(Fault::job, "config.json", [&] { artefact_hash(snapshot()); });
+}
+
 TEST_F(Resolve, ARecipeIsAFileOrAShippedName) {
   EXPECT_EQ(resolve_recipe("quick"), data_ / "recipes" / "quick.yaml");
   EXPECT_EQ(resolve_recipe((data_ / "recipes" / "notes.txt").string()), data_ / "recipes" / "notes.txt");
