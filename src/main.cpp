@@ -33,6 +33,7 @@ constexpr Command commands[] = {
     {"generate", "continue a prompt", pare::cli::generate},
     {"tokenize", "text to ids and back, JSON lines", pare::cli::tokenize},
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},
+    {"convert", "between Hugging Face folders and GGUF files", pare::cli::convert},
     {"compare", "paired statistics between variants of runs", pare::cli::compare},
     {"runs", "recorded runs", pare::cli::runs},
     {"show", "one recorded run", pare::cli::show},

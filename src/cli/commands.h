@@ -13,6 +13,7 @@ int logits(int argc, char** argv);
 int generate(int argc, char** argv);
 int tokenize(int argc, char** argv);
 int info(int argc, char** argv);
+int convert(int argc, char** argv);
 int compare(int argc, char** argv);
 int runs(int argc, char** argv);
 int show(int argc, char** argv);

@@ -8,14 +8,14 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 #include "store/resolve.h"
-#include "text/tokenizer.h"
 
 namespace pare::cli {
 namespace {
 
 std::shared_ptr<const Tokenizer> tokenizer_if_any(const std::filesystem::path& dir) {
-  return std::filesystem::exists(dir / "tokenizer.json") ? Tokenizer::load(dir) : nullptr;
+  return model_tokenizer_path(dir).empty() ? nullptr : load_model_tokenizer(dir);
 }
 
 }  // namespace
@@ -104,8 +104,8 @@ int tokenize(int argc, char** argv) {
   parser.app().add_flag("--skip-special", skip_special, "with --decode: leave special tokens out");
   if (!parser.parse(argc, argv)) return 0;
   const bool here = std::filesystem::exists(std::filesystem::path(model) / "tokenizer.json");
-  const auto tokenizer = Tokenizer::load(here ? std::filesystem::path(model)
-                                              : resolve_model(model, Store(parser.common().store)));
+  const auto tokenizer = load_model_tokenizer(here ? std::filesystem::path(model)
+                                                   : resolve_model(model, Store(parser.common().store)));
   int code = 0;
   std::string line;
   for (i64 number = 1; std::getline(std::cin, line); ++number) {

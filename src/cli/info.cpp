@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 #include "store/resolve.h"
 
 namespace pare::cli {
@@ -29,7 +30,7 @@ int info(int argc, char** argv) {
     list.push_back({{"name", name}, {"shape", dims}, {"format", format}, {"bytes", member.bytes()}});
     bytes_by_format[format] += member.bytes();
   });
-  const bool tokenizer = std::filesystem::exists(dir / "tokenizer.json");
+  const bool tokenizer = !model_tokenizer_path(dir).empty();
   const json out = {{"path", dir.string()},
                     {"family", c.family},
                     {"parameters", c.parameters()},

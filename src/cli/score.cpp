@@ -9,8 +9,8 @@
 #include "cli/commands.h"
 #include "io/safetensors.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 #include "store/resolve.h"
-#include "text/tokenizer.h"
 
 namespace pare::cli {
 
@@ -39,7 +39,7 @@ int score(int argc, char** argv) {
   const Model loaded = load_model(dir);
   std::vector<std::vector<i32>> sequences;
   if (ids.empty())
-    sequences.push_back(Tokenizer::load(dir)->encode(read_file(text), {.add_special = true}));
+    sequences.push_back(load_model_tokenizer(dir)->encode(read_file(text), {.add_special = true}));
   else
     sequences = read_ids(ids);
   const Score s = score_sequences(loaded, sequences, o);

@@ -4,6 +4,7 @@
 #include "measure/measure.h"
 #include "measure/score.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 
 namespace pare {
 namespace {
@@ -25,7 +26,7 @@ MeasureResult measure(const MeasureInput& in) {
   TextScoreOptions o = score_options("divergence", in.options);
   const Model variant = load_model(in.model);
   const Model baseline = load_model(in.baseline.empty() ? in.model : in.baseline);
-  const auto tokenizer = Tokenizer::load(in.model);
+  const auto tokenizer = load_model_tokenizer(in.model);
   const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
   o.score.first_scored = text.first_scored;
   const Divergence d = divergence(baseline, variant, text.sequences, o.score);

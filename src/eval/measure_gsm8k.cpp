@@ -5,6 +5,7 @@
 #include "eval/texts.h"
 #include "measure/measure.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 #include "text/problem_source.h"
 
 namespace pare {
@@ -98,7 +99,7 @@ std::vector<Problem> shots_of(const MeasureInput& in, i64 shots) {
 MeasureResult measure(const MeasureInput& in) {
   const auto [o, limit] = options_of(in.options, in.decode);
   const Model model = load_model(in.model);
-  const auto tokenizer = Tokenizer::load(in.model);
+  const auto tokenizer = load_model_tokenizer(in.model);
   const auto problems = problems_of(in.data, limit);
   const auto shots = shots_of(in, o.shots);
   const Gsm8kResult r = run_gsm8k(model, *tokenizer, problems, shots, o, in.work / "samples.jsonl", "gsm8k");

@@ -7,6 +7,7 @@
 #include "measure/measure.h"
 #include "measure/score.h"
 #include "model/load.h"
+#include "model/model_tokenizer.h"
 
 namespace pare {
 namespace {
@@ -36,7 +37,7 @@ MeasureCost estimate(const MeasureLoad& load) {
 MeasureResult measure(const MeasureInput& in) {
   TextScoreOptions o = score_options("perplexity", in.options);
   const Model model = load_model(in.model);
-  const auto tokenizer = Tokenizer::load(in.model);
+  const auto tokenizer = load_model_tokenizer(in.model);
   const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
   o.score.first_scored = text.first_scored;
   const Score score = score_sequences(model, text.sequences, o.score);

@@ -1,7 +1,7 @@
 // GGUF files: a checked, mapped reader and a writer that holds no tensor.
 //
-//   "GGUF" · u32 version · u64 tensors · u64 keys · keys (name, type, value) · tensor infos (name, dims, type,
-//   offset) · zeros up to the alignment · tensors, each padded to the alignment
+//   "GGUF" · u32 version · u64 tensors · u64 keys · keys (name, type, value) · tensor infos (name, dims,
+//   type, offset) · zeros up to the alignment · tensors, each padded to the alignment
 //
 // See docs/formats/gguf.md for the layout and what is refused. Little-endian only.
 #pragma once

@@ -27,7 +27,8 @@ class Cursor {
 
   std::string_view take(u64 bytes, const char* what) {
     if (bytes > static_cast<u64>(left()))
-      throw user_error("{}: {} takes {} bytes, but the file has {} more; is it cut?", where_, what, bytes, left());
+      throw user_error(
+          "{}: {} takes {} bytes, but the file has {} more; is it cut?", where_, what, bytes, left());
     const std::string_view part(reinterpret_cast<const char*>(data_) + at_, static_cast<std::size_t>(bytes));
     at_ += static_cast<i64>(bytes);
     return part;
@@ -42,7 +43,8 @@ class Cursor {
   /// A count of things that take at least `least` bytes each.
   i64 count(u64 n, u64 least, const char* what) const {
     if (n > static_cast<u64>(left()) / least)
-      throw user_error("{}: {} {} are announced, but the file has only {} more bytes", where_, n, what, left());
+      throw user_error(
+          "{}: {} {} are announced, but the file has only {} more bytes", where_, n, what, left());
     return static_cast<i64>(n);
   }
 
@@ -177,12 +179,13 @@ void Gguf::add_part(const fs::path& file) {
   i64 at = 0;
   for (ReadInfo& t : infos) {
     if (t.offset != static_cast<u64>(at))
-      throw user_error("{}: tensor '{}' begins at {}, expected {}: tensors follow each other, padded to {} bytes",
-                       in.where(),
-                       shown(t.name),
-                       t.offset,
-                       at,
-                       alignment);
+      throw user_error(
+          "{}: tensor '{}' begins at {}, expected {}: tensors follow each other, padded to {} bytes",
+          in.where(),
+          shown(t.name),
+          t.offset,
+          at,
+          alignment);
     // Both below 2⁶³, and the second one within the file: no sum overflows.
     if (t.info.bytes > map->bytes() - data - at)
       throw user_error("{}: tensor '{}' ends behind the end of the file of {} bytes; is it cut?",
@@ -209,11 +212,8 @@ Gguf Gguf::open(const fs::path& file) {
   const std::string name = file.filename().string(), where = file.string();
   const auto ending = [&](i64 number) { return fmt::format("-{:05}-of-{:05}.gguf", number, parts); };
   if (all.integer("split.no", 0) != 0)
-    throw user_error("{}: part {} of {}; give the first one, …{}",
-                     where,
-                     all.integer("split.no") + 1,
-                     parts,
-                     ending(1));
+    throw user_error(
+        "{}: part {} of {}; give the first one, …{}", where, all.integer("split.no") + 1, parts, ending(1));
   if (!name.ends_with(ending(1)))
     throw user_error("{}: the first of {} parts, expected a name that ends in {}", where, parts, ending(1));
   const std::string stem = name.substr(0, name.size() - ending(1).size());
@@ -259,25 +259,24 @@ Tensor Gguf::dense(const std::string& name) const {
   const GgmlTypeInfo& type = ggml_type_info(found.type);
   if (!type.dense)
     throw user_error("{}: type {} cannot be used here, expected F32, F16 or BF16", where(name), type.name);
-  return mapped_tensor(
-      maps_[found.file], found.begin, Shape(std::span<const i64>(found.shape)), *type.dense);
+  return mapped_tensor(maps_[found.file], found.begin, Shape(std::span<const i64>(found.shape)), *type.dense);
 }
 
 Weight Gguf::weight(const std::string& name) const {
   const Info& found = info(name);
   const GgmlTypeInfo& type = ggml_type_info(found.type);
   if (found.shape.empty() || found.shape.size() > 2)
-    throw user_error(
-        "{}: has shape ({}), expected a matrix", where(name), fmt::join(found.shape, ", "));
+    throw user_error("{}: has shape ({}), expected a matrix", where(name), fmt::join(found.shape, ", "));
   const i64 rows = found.shape.size() == 2 ? found.shape[0] : 1, cols = found.shape.back();
   if (type.dense) return Weight(dense(name).reshaped({rows, cols}));
   if (!type.packed)
-    throw user_error("{}: type {} has no decoder in this version; known are F32, F16, BF16, Q4_0 to Q8_0, "
-                     "Q2_K to Q6_K and IQ4_NL",
-                     where(name),
-                     type.name);
-  const Tensor blocks = mapped_tensor(
-      maps_[found.file], found.begin, {rows, ggml_row_bytes(found.type, cols)}, DType::u8);
+    throw user_error(
+        "{}: type {} has no decoder in this version; known are F32, F16, BF16, Q4_0 to Q8_0, "
+        "Q2_K to Q6_K and IQ4_NL",
+        where(name),
+        type.name);
+  const Tensor blocks =
+      mapped_tensor(maps_[found.file], found.begin, {rows, ggml_row_bytes(found.type, cols)}, DType::u8);
   return Weight(std::make_shared<GgmlBlockWeight>(where(name), found.type, rows, cols, blocks));
 }
 

@@ -98,9 +98,8 @@ GgufWriter::GgufWriter(fs::path file, const GgufMetadata& metadata, std::vector<
   i64 at = 0;
   for (const Entry& entry : entries) {
     if (!is_utf8(entry.name) || entry.name.size() > kGgufMostName)
-      throw user_error("{}: '{}' cannot be the name of a tensor in a GGUF file",
-                       file_.file().string(),
-                       shown(entry.name));
+      throw user_error(
+          "{}: '{}' cannot be the name of a tensor in a GGUF file", file_.file().string(), shown(entry.name));
     const auto bytes = ggml_bytes(entry.type, entry.shape);
     const GgmlTypeInfo& type = ggml_type_info(entry.type);
     if (!bytes || entry.shape.empty() || entry.shape.size() > 4 || entry.shape.back() % type.values)

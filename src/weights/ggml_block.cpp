@@ -62,8 +62,9 @@ i64 first_bad_block(GgmlType type, const u8* blocks, i64 count) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(
-      out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {
+    return static_cast<char>(std::tolower(c));
+  });
   return out;
 }
 
@@ -80,10 +81,8 @@ GgmlBlockWeight::GgmlBlockWeight(const std::string& where, GgmlType type, i64 ro
   const i64 count = rows * (cols / info.values);
   const i64 bad = first_bad_block(type, blocks_.data<u8>(), count);
   if (bad < count)
-    throw user_error("{}: {} block {} has a scale that is not finite; is the file damaged?",
-                     where,
-                     info.name,
-                     bad);
+    throw user_error(
+        "{}: {} block {} has a scale that is not finite; is the file damaged?", where, info.name, bad);
 }
 
 std::string GgmlBlockWeight::name() const { return lower(ggml_type_info(type_).name); }
@@ -114,7 +113,8 @@ Weight read_ggml_block(const std::string& where,
 }  // namespace
 
 WeightFormatInfo ggml_block_weight_format() {
-  return {"ggml_block", "blocks of GGUF files as they lie (q4_0 … q8_0, q2_k … q6_k, iq4_nl)", read_ggml_block};
+  return {
+      "ggml_block", "blocks of GGUF files as they lie (q4_0 … q8_0, q2_k … q6_k, iq4_nl)", read_ggml_block};
 }
 
 }  // namespace pare

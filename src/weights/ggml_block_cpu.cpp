@@ -74,16 +74,16 @@ HWY_INLINE Codes nibble(const u8* bytes, i64 i) {
 struct Q4_0 {
   static constexpr i64 kValues = 32, kBytes = 18;
   static void unit(const u8* b, i64, float* dst) {
-    scaled(0, kUnit, f16_at(b), dst, [&](i64 i)
-                                         HWY_ATTR { return hn::Sub(nibble(b + 2, i), hn::Set(DI(), 8)); });
+    scaled(0, kUnit, f16_at(b), dst, [&](i64 i) HWY_ATTR {
+      return hn::Sub(nibble(b + 2, i), hn::Set(DI(), 8));
+    });
   }
 };
 
 struct Q4_1 {
   static constexpr i64 kValues = 32, kBytes = 20;
   static void unit(const u8* b, i64, float* dst) {
-    scaled_plus(
-        0, kUnit, f16_at(b), f16_at(b + 2), dst, [&](i64 i) HWY_ATTR { return nibble(b + 4, i); });
+    scaled_plus(0, kUnit, f16_at(b), f16_at(b + 2), dst, [&](i64 i) HWY_ATTR { return nibble(b + 4, i); });
   }
 };
 
@@ -187,8 +187,7 @@ struct Q4_K {
     const SubScale s = sub_scale(b, j);
     const u8* codes = b + 16 + j / 2 * 32;
     const int shift = static_cast<int>(j % 2) * 4;
-    scaled_plus(
-        0, kUnit, s.scale, -s.min, dst, [&](i64 i) HWY_ATTR { return field(codes + i, shift, 15); });
+    scaled_plus(0, kUnit, s.scale, -s.min, dst, [&](i64 i) HWY_ATTR { return field(codes + i, shift, 15); });
   }
 };
 

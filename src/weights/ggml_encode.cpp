@@ -49,8 +49,7 @@ Range round_range(const float* x, int bits, int* codes) {
   const int most = (1 << bits) - 1;
   const auto [min, max] = std::minmax_element(x, x + kBlock);
   const float d = (*max - *min) / static_cast<float>(most), id = inverse(d);
-  for (int i = 0; i < kBlock; ++i)
-    codes[i] = std::min(most, static_cast<int>((x[i] - *min) * id + 0.5f));
+  for (int i = 0; i < kBlock; ++i) codes[i] = std::min(most, static_cast<int>((x[i] - *min) * id + 0.5f));
   return {d, *min};
 }
 

@@ -68,16 +68,18 @@ ScaleMin fit_range(const RangeSearch& s, const float* x, const float* w, int* be
   }
   const auto most = static_cast<float>(s.most);
   int codes[32];
+  // The reference steps from the best minimum so far, not from the smallest value.
+  ScaleMin best{0, min};
   const auto round_all = [&](float inverse) {
-    for (int i = 0; i < s.n; ++i) codes[i] = clamped(inverse * (x[i] - min), 0, s.most);
+    for (int i = 0; i < s.n; ++i) codes[i] = clamped(inverse * (x[i] - best.min), 0, s.most);
   };
   const float inverse = most / (max - min);
-  ScaleMin best{1 / inverse, min};
+  best.scale = 1 / inverse;
   round_all(inverse);
   float best_error = range_error(s, x, w, codes, best);
   std::copy(codes, codes + s.n, best_codes);
   for (int t = 0; t <= s.steps; ++t) {
-    round_all((s.first + s.step * static_cast<float>(t) + most) / (max - min));
+    round_all((s.first + s.step * static_cast<float>(t) + most) / (max - best.min));
     float sum_l = 0, sum_l2 = 0, sum_xl = 0;
     for (int i = 0; i < s.n; ++i) {
       const auto l = static_cast<float>(codes[i]);
@@ -160,8 +162,8 @@ void encode_q45_k(const float* x, bool five, u8* block) {
     const float rms = std::sqrt(sum / 32);
     for (int i = 0; i < 32; ++i) w[i] = rms + std::fabs(from[i]);
   };
-  const RangeSearch search = five ? RangeSearch{32, 31, -0.5f, 0.1f, 15, false}
-                                  : RangeSearch{32, 15, -1.0f, 0.1f, 20, false};
+  const RangeSearch search =
+      five ? RangeSearch{32, 31, -0.5f, 0.1f, 15, false} : RangeSearch{32, 15, -1.0f, 0.1f, 20, false};
   const RangeFits fits = fit_ranges(search, x, weights);
   const float to_scale = fits.max_scale > 0 ? kMost / fits.max_scale : 0;
   const float to_min = fits.max_min > 0 ? kMost / fits.max_min : 0;

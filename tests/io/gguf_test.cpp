@@ -1,4 +1,5 @@
-// GGUF files: what is written is read back, split files are one model, malformed ones are refused with one line.
+// GGUF files: what is written is read back, split files are one model, malformed ones are refused with one
+// line.
 #include "io/gguf.h"
 
 #include <gtest/gtest.h>
@@ -159,7 +160,7 @@ TEST_F(GgufFile, RandomDamageIsReadOrRefusedButNeverCrashes) {
   const std::string good = parts.bytes();
   Rng rng(1);
   int refused = 0;
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 500; ++round) {
     std::string bytes = good;
     for (i64 n = rng.between(1, 4); n > 0; --n)
       bytes[static_cast<std::size_t>(rng.below(std::ssize(bytes)))] = static_cast<char>(rng.below(256));
@@ -171,7 +172,7 @@ TEST_F(GgufFile, RandomDamageIsReadOrRefusedButNeverCrashes) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 500);
+  EXPECT_GT(refused, 125);
 }
 
 TEST_F(GgufFile, WhatIsWrittenIsReadBack) {
@@ -191,9 +192,7 @@ TEST_F(GgufFile, WhatIsWrittenIsReadBack) {
   std::vector<u8> packed(static_cast<std::size_t>(2 * ggml_row_bytes(GgmlType::q6_k, 256)));
   encode_ggml(GgmlType::q6_k, blocks.f32(), 512, packed.data());
   const fs::path file = folder_ / "new.gguf";
-  GgufWriter writer(file,
-                    metadata,
-                    {{"dense", GgmlType::f32, {3, 5}}, {"blocks", GgmlType::q6_k, {2, 256}}});
+  GgufWriter writer(file, metadata, {{"dense", GgmlType::f32, {3, 5}}, {"blocks", GgmlType::q6_k, {2, 256}}});
   writer.write("blocks", packed.data(), 100);
   writer.write("dense", dense.raw(), dense.bytes());
   writer.write("blocks", packed.data() + 100, static_cast<i64>(packed.size()) - 100);
@@ -245,19 +244,21 @@ TEST_F(GgufFile, AnUnfinishedFileLeavesNothing) {
 }
 
 TEST_F(GgufFile, PartsOfASplitModelAreOneModel) {
-  const auto write = [&](const std::string& name, i64 number, i64 parts, const std::string& tensor, float value) {
-    GgufMetadata metadata;
-    if (number == 0) metadata.text("general.architecture", "llama");
-    metadata.count("split.no", number);
-    metadata.count("split.count", parts);
-    metadata.count("split.tensors.count", 2);
-    GgufWriter writer(folder_ / name, metadata, {{tensor, GgmlType::f32, {1, 1}}});
-    writer.write(tensor, &value, 4);
-    writer.finish();
-  };
+  const auto write =
+      [&](const std::string& name, i64 number, i64 parts, const std::string& tensor, float value) {
+        GgufMetadata metadata;
+        if (number == 0) metadata.text("general.architecture", "llama");
+        metadata.count("split.no", number);
+        metadata.count("split.count", parts);
+        metadata.count("split.tensors.count", 2);
+        GgufWriter writer(folder_ / name, metadata, {{tensor, GgmlType::f32, {1, 1}}});
+        writer.write(tensor, &value, 4);
+        writer.finish();
+      };
   write("m-00001-of-00002.gguf", 0, 2, "a", 1.5f);
-  EXPECT_NE(refusal([&] { read_all(folder_ / "m-00001-of-00002.gguf"); }).find("m-00002-of-00002.gguf is missing"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal([&] { read_all(folder_ / "m-00001-of-00002.gguf"); }).find("m-00002-of-00002.gguf is missing"),
+      std::string::npos);
   write("m-00002-of-00002.gguf", 1, 2, "b", 2.5f);
   const Gguf all = Gguf::open(folder_ / "m-00001-of-00002.gguf");
   EXPECT_EQ(all.text("general.architecture"), "llama");
@@ -269,7 +270,8 @@ TEST_F(GgufFile, PartsOfASplitModelAreOneModel) {
   EXPECT_NE(refusal([&] { read_all(folder_ / "other.gguf"); }).find("ends in -00001-of-00002.gguf"),
             std::string::npos);
   write("m-00002-of-00002.gguf", 1, 2, "a", 2.5f);
-  EXPECT_NE(refusal([&] { read_all(folder_ / "m-00001-of-00002.gguf"); }).find("stands twice"), std::string::npos);
+  EXPECT_NE(refusal([&] { read_all(folder_ / "m-00001-of-00002.gguf"); }).find("stands twice"),
+            std::string::npos);
 }
 
 TEST_F(GgufFile, AVocabularyOf150000TextsOpensAtOnce) {

@@ -47,7 +47,8 @@ TEST(GgmlBlock, ErrorOnNormalWeightsIsThatOfTheFormat) {
 }
 
 TEST(GgmlBlock, ProductsFromPackedBytesEqualThoseOfTheDecodedMatrix) {
-  const Tensor w = normal_tensor({96, 512}, 3), x = normal_tensor({5, 512}, 4), dy = normal_tensor({5, 96}, 5);
+  const Tensor w = normal_tensor({96, 512}, 3), x = normal_tensor({5, 512}, 4),
+               dy = normal_tensor({5, 96}, 5);
   for (const GgmlType type : ggml_packed_types()) {
     SCOPED_TRACE(name_of(type));
     const Weight packed = quantize_ggml_block(w, type), dense(packed.decode_all());
