@@ -26,7 +26,9 @@ int generate(int argc, char** argv) {
   i64 max_new_tokens = 128;
   GenerateOptions o;
   bool ignore_eos = false;
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
+  parser.app()
+      .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
+      ->required();
   auto* prompt_option = parser.app().add_option("--prompt", prompt, "the text to continue");
   parser.app()
       .add_option("--ids", ids, "a file with one JSON array of ids a line: one prompt each")

@@ -14,7 +14,9 @@ int info(int argc, char** argv) {
   Parser parser("info", "Architecture, parameters, bytes and format of every tensor.");
   std::string model;
   bool tensors = false;
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
+  parser.app()
+      .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
+      ->required();
   parser.app().add_flag("--tensors", tensors, "list every tensor");
   if (!parser.parse(argc, argv)) return 0;
   const std::filesystem::path dir = resolve_model(model, Store(parser.common().store));

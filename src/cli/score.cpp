@@ -19,7 +19,9 @@ int score(int argc, char** argv) {
   std::string model, text, ids, compute = "exact";
   ScoreOptions o;
   bool per_token = false;
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
+  parser.app()
+      .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
+      ->required();
   auto* text_option = parser.app().add_option("--text", text, "a text file");
   parser.app()
       .add_option("--ids", ids, "a file with one JSON array of ids a line; each line is a sequence")
@@ -65,7 +67,9 @@ int score(int argc, char** argv) {
 int logits(int argc, char** argv) {
   Parser parser("logits", "Write the logits (T, V) of each line of ids as logits.0, logits.1, … f32.");
   std::string model, ids, out, compute = "exact";
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
+  parser.app()
+      .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
+      ->required();
   parser.app().add_option("--ids", ids, "a file with one JSON array of ids a line")->required();
   parser.app().add_option("--out", out, "the safetensors file to write")->required();
   parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));

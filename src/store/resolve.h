@@ -7,8 +7,9 @@
 
 namespace pare {
 
-/// MODEL: a directory with config.json, the name of a shipped model, or the id (prefix) of an artefact in the
-/// store. Throws a user error that says what was looked for where, with the nearest shipped name.
+/// MODEL: a directory with config.json, a .gguf file, the name of a shipped model, or the id (prefix) of an
+/// artefact in the store. Throws a user error that says what was looked for where, with the nearest shipped
+/// name.
 std::filesystem::path resolve_model(const std::string& text, const Store& store);
 
 /// RECIPE: a file, or the name of a shipped recipe (without .yaml).

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/threads.h"
 #include "tensor/half.h"
@@ -21,6 +22,9 @@ void put_f16(u8* at, float value) {
 
 float inverse(float d) { return d != 0 ? 1.0f / d : 0.0f; }
 
+/// Towards zero; what does not fit an int (1/d overflows for the smallest d) becomes what x86 makes of it.
+int truncated(float x) { return std::fabs(x) < 2e9f ? static_cast<int>(x) : std::numeric_limits<int>::min(); }
+
 /// The value of largest magnitude, with its sign; the first of equals.
 float extreme(const float* x) {
   float largest = 0, value = 0;
@@ -37,7 +41,7 @@ float round_symmetric(const float* x, int bits, int* codes) {
   const int middle = 1 << (bits - 1), most = 2 * middle - 1;
   const float d = extreme(x) / static_cast<float>(-middle), id = inverse(d);
   for (int i = 0; i < kBlock; ++i)
-    codes[i] = std::min(most, static_cast<int>(x[i] * id + (static_cast<float>(middle) + 0.5f)));
+    codes[i] = std::min(most, truncated(x[i] * id + (static_cast<float>(middle) + 0.5f)));
   return d;
 }
 
@@ -49,7 +53,7 @@ Range round_range(const float* x, int bits, int* codes) {
   const int most = (1 << bits) - 1;
   const auto [min, max] = std::minmax_element(x, x + kBlock);
   const float d = (*max - *min) / static_cast<float>(most), id = inverse(d);
-  for (int i = 0; i < kBlock; ++i) codes[i] = std::min(most, static_cast<int>((x[i] - *min) * id + 0.5f));
+  for (int i = 0; i < kBlock; ++i) codes[i] = std::min(most, truncated((x[i] - *min) * id + 0.5f));
   return {d, *min};
 }
 
@@ -68,7 +72,7 @@ void encode_q8_0(const float* x, u8* block) {
   const float d = largest / 127, id = inverse(d);
   put_f16(block, d);
   for (int i = 0; i < kBlock; ++i)
-    block[2 + i] = static_cast<u8>(static_cast<i8>(std::round(x[i] * id)));  // half away from zero
+    block[2 + i] = static_cast<u8>(truncated(std::round(x[i] * id)));  // half away from zero
 }
 
 /// The code of the table's value nearest to x; the upper one of two equally near.
