@@ -41,7 +41,9 @@ int eval(int argc, char** argv) {
   Parser parser("eval", "Run one task on one model and print the score with its interval.");
   std::string model, task = "gsm8k", data = "sums:test", shots_data, out, compute = "exact";
   i64 limit = 0, shots = 0, batch = 32, max_new_tokens = 256;
-  parser.app().add_option("model", model, "a directory, a shipped model, or an artefact's id")->required();
+  parser.app()
+      .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
+      ->required();
   parser.app().add_option("--task", task, "the task, see `pare list tasks`")->required();
   parser.app().add_option("--data", data, "sums:test, or a .jsonl file of {\"question\", \"answer\"}");
   parser.app().add_option("--limit", limit, "the first so many problems")->check(at_least(0));
