@@ -77,11 +77,12 @@ void encode_q8_0(const float* x, u8* block) {
 
 /// The code of the table's value nearest to x; the upper one of two equally near.
 int nearest_iq4_nl(float x) {
-  int below = 0;
-  while (below < 15 && x >= static_cast<float>(kIq4NlValues[below + 1])) ++below;
-  if (below == 15) return 15;
-  const float low = kIq4NlValues[below], high = kIq4NlValues[below + 1];
-  return x < low || x - low < high - x ? below : below + 1;
+  int below = 0, above = 15;
+  while (above - below > 1) {
+    const int middle = (below + above) / 2;
+    (x < static_cast<float>(kIq4NlValues[middle]) ? above : below) = middle;
+  }
+  return x - kIq4NlValues[below] < kIq4NlValues[above] - x ? below : above;
 }
 
 /// Σ w q x and Σ w q², w = x², of the codes nearest to x · id.
