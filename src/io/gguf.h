@@ -132,7 +132,7 @@ class GgufWriter {
   /// Tensors lie in the order of `entries`, aligned to 32 bytes. Throws a user error on a name that is given
   /// twice, longer than 63 bytes or not UTF-8; a bug on a row that is no whole number of blocks; a job error
   /// when the file cannot be written.
-  GgufWriter(std::filesystem::path file, const GgufMetadata& metadata, std::vector<Entry> entries);
+  GgufWriter(std::filesystem::path file, const GgufMetadata& metadata, const std::vector<Entry>& entries);
 
   /// Bytes of a tensor, behind those given before. Throws a bug on more than it has.
   void write(const std::string& name, const void* data, i64 bytes);

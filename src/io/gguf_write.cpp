@@ -87,7 +87,7 @@ void GgufMetadata::copy(const std::string& name, const Gguf::Value& value) {
   bytes_ += value.bytes;
 }
 
-GgufWriter::GgufWriter(fs::path file, const GgufMetadata& metadata, std::vector<Entry> entries)
+GgufWriter::GgufWriter(fs::path file, const GgufMetadata& metadata, const std::vector<Entry>& entries)
     : file_(std::move(file)) {
   constexpr u32 kVersion = 3;
   std::string header = "GGUF";

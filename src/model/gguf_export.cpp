@@ -142,7 +142,7 @@ Converted export_gguf(const Model& m,
   done.tensors = static_cast<i64>(entries.size());
   const GgmlType embed = exporter.type_of("token_embd.weight", m.params.embed);
   const GgufMetadata metadata = gguf_metadata(c, source, scheme, embed, done.lost);
-  GgufWriter writer(out, metadata, std::move(entries));
+  GgufWriter writer(out, metadata, entries);
   if (divisors.defined()) writer.write("rope_freqs.weight", divisors.raw(), divisors.bytes());
   each_param(m.params, c, [&](const std::string& name, const auto& member, const Shape&) {
     const std::vector<i64> order = order_of(name);

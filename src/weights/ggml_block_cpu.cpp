@@ -71,7 +71,7 @@ HWY_INLINE Codes nibble(const u8* bytes, i64 i) {
   return field(bytes + i % 16, static_cast<int>(i / 16) * 4, 15);
 }
 
-struct Q4_0 {
+struct Q40Block {
   static constexpr i64 kValues = 32, kBytes = 18;
   static void unit(const u8* b, i64, float* dst) {
     scaled(0, kUnit, f16_at(b), dst, [&](i64 i) HWY_ATTR {
@@ -80,14 +80,14 @@ struct Q4_0 {
   }
 };
 
-struct Q4_1 {
+struct Q41Block {
   static constexpr i64 kValues = 32, kBytes = 20;
   static void unit(const u8* b, i64, float* dst) {
     scaled_plus(0, kUnit, f16_at(b), f16_at(b + 2), dst, [&](i64 i) HWY_ATTR { return nibble(b + 4, i); });
   }
 };
 
-struct Q5_0 {
+struct Q50Block {
   static constexpr i64 kValues = 32, kBytes = 22;
   static void unit(const u8* b, i64, float* dst) {
     const u32 high = u32_at(b + 2);
@@ -97,7 +97,7 @@ struct Q5_0 {
   }
 };
 
-struct Q5_1 {
+struct Q51Block {
   static constexpr i64 kValues = 32, kBytes = 24;
   static void unit(const u8* b, i64, float* dst) {
     const u32 high = u32_at(b + 4);
@@ -107,7 +107,7 @@ struct Q5_1 {
   }
 };
 
-struct Q8_0 {
+struct Q80Block {
   static constexpr i64 kValues = 32, kBytes = 34;
   static void unit(const u8* b, i64, float* dst) {
     const auto* codes = reinterpret_cast<const i8*>(b + 2);
@@ -115,7 +115,7 @@ struct Q8_0 {
   }
 };
 
-struct Iq4Nl {
+struct Iq4NlBlock {
   static constexpr i64 kValues = 32, kBytes = 18;
   static void unit(const u8* b, i64, float* dst) {
     HWY_ALIGN i8 values[kUnit];
@@ -135,7 +135,7 @@ struct Iq4Nl {
 
 // ---- blocks of 256: unit j has its own scales; four units share 32 bytes of two bits, two 32 bytes of four
 
-struct Q2_K {
+struct Q2KBlock {
   static constexpr i64 kValues = 256, kBytes = 84;
   static void unit(const u8* b, i64 j, float* dst) {
     const float d = f16_at(b + 80), dmin = f16_at(b + 82);
@@ -150,7 +150,7 @@ struct Q2_K {
   }
 };
 
-struct Q3_K {
+struct Q3KBlock {
   static constexpr i64 kValues = 256, kBytes = 110;
   static int scale(const u8* packed, i64 s) {
     const int low = (packed[s % 8] >> (4 * (s / 8))) & 15, high = (packed[8 + s % 4] >> (2 * (s / 4))) & 3;
@@ -181,7 +181,7 @@ HWY_INLINE SubScale sub_scale(const u8* b, i64 j) {
   return {f16_at(b) * static_cast<float>(sc), f16_at(b + 2) * static_cast<float>(m)};
 }
 
-struct Q4_K {
+struct Q4KBlock {
   static constexpr i64 kValues = 256, kBytes = 144;
   static void unit(const u8* b, i64 j, float* dst) {
     const SubScale s = sub_scale(b, j);
@@ -191,7 +191,7 @@ struct Q4_K {
   }
 };
 
-struct Q5_K {
+struct Q5KBlock {
   static constexpr i64 kValues = 256, kBytes = 176;
   static void unit(const u8* b, i64 j, float* dst) {
     const SubScale s = sub_scale(b, j);
@@ -203,7 +203,7 @@ struct Q5_K {
   }
 };
 
-struct Q6_K {
+struct Q6KBlock {
   static constexpr i64 kValues = 256, kBytes = 210;
   static void unit(const u8* b, i64 j, float* dst) {
     const float d = f16_at(b + 208);
@@ -243,27 +243,27 @@ void decode_rows(const View& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 
 void decode_ggml_block(const View& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
   switch (w.type) {
     case GgmlType::q4_0:
-      return decode_rows<Q4_0>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q40Block>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q4_1:
-      return decode_rows<Q4_1>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q41Block>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q5_0:
-      return decode_rows<Q5_0>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q50Block>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q5_1:
-      return decode_rows<Q5_1>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q51Block>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q8_0:
-      return decode_rows<Q8_0>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q80Block>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q2_k:
-      return decode_rows<Q2_K>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q2KBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q3_k:
-      return decode_rows<Q3_K>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q3KBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q4_k:
-      return decode_rows<Q4_K>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q4KBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q5_k:
-      return decode_rows<Q5_K>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q5KBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::q6_k:
-      return decode_rows<Q6_K>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Q6KBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::iq4_nl:
-      return decode_rows<Iq4Nl>(w, n0, n1, k0, k1, dst, stride);
+      return decode_rows<Iq4NlBlock>(w, n0, n1, k0, k1, dst, stride);
     case GgmlType::f32:
     case GgmlType::f16:
     case GgmlType::bf16:
