@@ -57,24 +57,48 @@ fs::path temporary_beside(const fs::path& path) {
 }
 
 void write_file_atomic(const fs::path& file, std::string_view bytes) {
-  const fs::path temporary = temporary_beside(file);
-  try {
-    const Fd out{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)};
-    if (out.fd < 0) throw job_error("{}: cannot be written: {}", file.string(), why());
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(out.fd, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw job_error("{}: cannot be written: {}", file.string(), why());
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    if (::fsync(out.fd) != 0) throw job_error("{}: cannot be synced: {}", file.string(), why());
-    if (::rename(temporary.c_str(), file.c_str()) != 0)
-      throw job_error("{}: cannot be renamed into place: {}", file.string(), why());
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
+  NewFile out(file);
+  out.write_at(bytes.data(), static_cast<i64>(bytes.size()), 0);
+  out.commit();
+}
+
+NewFile::NewFile(fs::path file) : file_(std::move(file)), temporary_(temporary_beside(file_)) {
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw failed("written");
+}
+
+NewFile::~NewFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Error NewFile::failed(const char* what) const {
+  return job_error("{}: cannot be {}: {}", file_.string(), what, why());
+}
+
+void NewFile::write_at(const void* data, i64 bytes, i64 at) {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::pwrite(fd_, from, static_cast<std::size_t>(bytes), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw failed("written");
+    from += n;
+    at += n;
+    bytes -= n;
   }
-  sync_path(file.has_parent_path() ? file.parent_path() : fs::path("."));
+}
+
+void NewFile::resize(i64 bytes) {
+  if (::ftruncate(fd_, bytes) != 0) throw failed("written");
+}
+
+void NewFile::commit() {
+  if (::fsync(fd_) != 0) throw failed("synced");
+  if (::rename(temporary_.c_str(), file_.c_str()) != 0) throw failed("renamed into place");
+  ::close(fd_);
+  fd_ = -1;
+  sync_path(file_.has_parent_path() ? file_.parent_path() : fs::path("."));
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& file) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/types.h"
 
 namespace pare {
@@ -23,6 +24,27 @@ void sync_path(const std::filesystem::path& path);
 
 /// A unique path beside `path` (same folder) for something half-written; its name starts with ".tmp-".
 std::filesystem::path temporary_beside(const std::filesystem::path& path);
+
+/// A file that grows under a temporary name beside `file` and appears under its own only when it is whole and
+/// synced; before commit() its destruction leaves nothing. All throw a job error. Not thread-safe.
+class NewFile {
+ public:
+  explicit NewFile(std::filesystem::path file);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  const std::filesystem::path& file() const { return file_; }
+  void write_at(const void* data, i64 bytes, i64 at);
+  /// Cuts it, or fills it up with zeros.
+  void resize(i64 bytes);
+  void commit();
+
+ private:
+  Error failed(const char* what) const;
+  std::filesystem::path file_, temporary_;
+  int fd_;
+};
 
 /// A whole file mapped read-only. Shared by every tensor that points into it; unmapped with the last one.
 class MappedFile {

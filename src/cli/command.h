@@ -19,7 +19,7 @@ struct Common {
 
 /// What a MODEL argument may be: resolve_model().
 inline constexpr const char* kModelHelp =
-    "a directory, a shipped model, org/name[@revision] after `pare pull`, or an artefact's id";
+    "a directory, a .gguf file, a shipped model, org/name[@revision] after `pare pull`, or an artefact's id";
 
 /// A parser with the common options. Throws a user error for what it cannot parse; prints help by itself.
 class Parser {

@@ -15,6 +15,7 @@ int tokenize(int argc, char** argv);
 int chat_template(int argc, char** argv);
 int info(int argc, char** argv);
 int pull(int argc, char** argv);
+int convert(int argc, char** argv);
 int compare(int argc, char** argv);
 int runs(int argc, char** argv);
 int show(int argc, char** argv);

@@ -9,6 +9,7 @@
 #include "model/load.h"
 #include "store/resolve.h"
 #include "text/stream_decoder.h"
+#include "text/tokenizer.h"
 
 namespace pare::cli {
 namespace {

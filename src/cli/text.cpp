@@ -117,7 +117,7 @@ int chat_template(int argc, char** argv) {
   parser.app().add_option("model", model, "a model, or a directory with a chat template")->required();
   parser.app().add_option("--now", now, "the time that the template sees, ISO 8601 (default: the clock's)");
   if (!parser.parse(argc, argv)) return 0;
-  const bool here = std::filesystem::is_directory(model) && ChatTemplates::try_load(model);
+  const bool here = std::filesystem::exists(model) && ChatTemplates::try_load(model);
   const auto chat = ChatTemplates::load(here ? std::filesystem::path(model)
                                              : resolve_model(model, Store(parser.common().store)));
   jinja::Now clock;

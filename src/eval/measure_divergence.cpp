@@ -4,6 +4,7 @@
 #include "measure/measure.h"
 #include "measure/score.h"
 #include "model/load.h"
+#include "text/tokenizer.h"
 
 namespace pare {
 namespace {

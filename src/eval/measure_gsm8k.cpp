@@ -6,6 +6,7 @@
 #include "measure/measure.h"
 #include "model/load.h"
 #include "text/problem_source.h"
+#include "text/tokenizer.h"
 
 namespace pare {
 namespace {

@@ -7,6 +7,7 @@
 #include "measure/measure.h"
 #include "measure/score.h"
 #include "model/load.h"
+#include "text/tokenizer.h"
 
 namespace pare {
 namespace {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "tensor/tensor.h"
 
 namespace pare {
@@ -50,8 +51,6 @@ class SafeTensors {
   i64 data_begin() const { return data_begin_; }
 
  private:
-  Tensor view(const Info& info, const Shape& shape, DType dtype) const;
-
   std::filesystem::path file_;
   std::shared_ptr<const MappedFile> map_;
   std::map<std::string, Info> tensors_;
@@ -102,9 +101,6 @@ class SafeTensorsWriter {
   SafeTensorsWriter(std::filesystem::path file,
                     std::vector<Entry> entries,
                     std::map<std::string, std::string> metadata = {});
-  ~SafeTensorsWriter();
-  SafeTensorsWriter(const SafeTensorsWriter&) = delete;
-  SafeTensorsWriter& operator=(const SafeTensorsWriter&) = delete;
 
   /// Throws a bug unless name, dtype and shape were declared (u8 may stand for any one-byte dtype), each
   /// once.
@@ -118,9 +114,8 @@ class SafeTensorsWriter {
     i64 begin = 0, end = 0;
     bool written = false;
   };
-  std::filesystem::path file_, temporary_;
+  NewFile file_;
   std::map<std::string, Slot> slots_;
-  int fd_ = -1;
 };
 
 /// All at once.

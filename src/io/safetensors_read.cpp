@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "io/mapped_tensor.h"
 #include "io/safetensors.h"
 #include "io/safetensors_dtypes.h"
 #include "io/sorted_json.h"
@@ -23,8 +24,6 @@ std::string safetensors_dtype(DType dtype) {
 namespace {
 
 constexpr i64 kMaxHeader = 100'000'000;  // the reference's limit
-constexpr i64 kPage = 4096;
-constexpr i64 kSlack = 64;  // what Tensor::empty() leaves behind the last element
 
 /// A list of integers ≥ 0, or nothing.
 std::optional<std::vector<i64>> counts(const sorted_json& list) {
@@ -156,16 +155,6 @@ const SafeTensors::Info& SafeTensors::info(const std::string& name) const {
                    near.empty() ? "" : fmt::format("; did you mean '{}'?", shown(near)));
 }
 
-Tensor SafeTensors::view(const Info& info, const Shape& shape, DType dtype) const {
-  const i64 begin = data_begin_ + info.begin, end = data_begin_ + info.end;
-  const i64 mapped_end = (map_->bytes() + kPage - 1) / kPage * kPage;
-  if (begin % dtype_bytes(dtype) == 0 && end + kSlack <= mapped_end)
-    return Tensor::view(shape, dtype, map_->data() + begin, map_);
-  Tensor copy = Tensor::empty(shape, dtype);
-  if (end > begin) std::memcpy(copy.raw(), map_->data() + begin, static_cast<std::size_t>(end - begin));
-  return copy;
-}
-
 Tensor SafeTensors::tensor(const std::string& name) const {
   const Info& found = info(name);
   const auto dtype = kSafeTensorsDTypes[*find_safetensors_dtype(found.dtype)].dtype;
@@ -177,12 +166,12 @@ Tensor SafeTensors::tensor(const std::string& name) const {
                      file_.string(),
                      shown(name),
                      found.shape.size());
-  return view(found, Shape(std::span<const i64>(found.shape)), *dtype);
+  return mapped_tensor(map_, data_begin_ + found.begin, Shape(std::span<const i64>(found.shape)), *dtype);
 }
 
 Tensor SafeTensors::bytes(const std::string& name) const {
   const Info& found = info(name);
-  return view(found, {found.end - found.begin}, DType::u8);
+  return mapped_tensor(map_, data_begin_ + found.begin, {found.end - found.begin}, DType::u8);
 }
 
 }  // namespace pare

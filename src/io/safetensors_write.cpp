@@ -1,9 +1,4 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/json.h"
 #include "io/safetensors.h"
@@ -12,22 +7,6 @@
 
 namespace pare {
 namespace fs = std::filesystem;
-
-namespace {
-
-void write_at(int fd, const fs::path& file, const void* data, i64 bytes, i64 at) {
-  const char* from = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t n = ::pwrite(fd, from, static_cast<std::size_t>(bytes), at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw job_error("{}: cannot be written: {}", file.string(), std::strerror(errno));
-    from += n;
-    at += n;
-    bytes -= n;
-  }
-}
-
-}  // namespace
 
 SafeTensorsWriter::SafeTensorsWriter(fs::path file,
                                      std::vector<Entry> entries,
@@ -55,7 +34,7 @@ SafeTensorsWriter::SafeTensorsWriter(fs::path file,
     if (!bytes)
       throw bug("tensor '{}': shape [{}] has no valid size", entry.name, fmt::join(entry.shape, ", "));
     if (!is_utf8(entry.name) || entry.name == "__metadata__")
-      throw user_error("{}: '{}' cannot be the name of a tensor", file_.string(), shown(entry.name));
+      throw user_error("{}: '{}' cannot be the name of a tensor", file_.file().string(), shown(entry.name));
     header += fmt::format(",{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
                           quoted(entry.name),
                           entry.dtype,
@@ -63,7 +42,7 @@ SafeTensorsWriter::SafeTensorsWriter(fs::path file,
                           at,
                           at + *bytes);
     if (!slots_.emplace(entry.name, Slot{entry, at, at + *bytes, false}).second)
-      throw user_error("{}: tensor '{}' is given twice", file_.string(), shown(entry.name));
+      throw user_error("{}: tensor '{}' is given twice", file_.file().string(), shown(entry.name));
     at += *bytes;
   }
   header += "}";
@@ -75,56 +54,35 @@ SafeTensorsWriter::SafeTensorsWriter(fs::path file,
     slot.end += data;
   }
 
-  temporary_ = temporary_beside(file_);
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw job_error("{}: cannot be written: {}", file_.string(), std::strerror(errno));
-  try {
-    write_at(fd_, file_, &size, 8, 0);
-    write_at(fd_, file_, header.data(), static_cast<i64>(size), 8);
-    if (::ftruncate(fd_, data + at) != 0)
-      throw job_error("{}: cannot be written: {}", file_.string(), std::strerror(errno));
-  } catch (...) {
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-    throw;
-  }
-}
-
-SafeTensorsWriter::~SafeTensorsWriter() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
+  file_.write_at(&size, 8, 0);
+  file_.write_at(header.data(), static_cast<i64>(size), 8);
+  file_.resize(data + at);
 }
 
 void SafeTensorsWriter::write(const std::string& name, const Tensor& tensor) {
   const auto found = slots_.find(name);
-  if (found == slots_.end()) throw bug("{}: tensor '{}' was not declared", file_.string(), name);
+  if (found == slots_.end()) throw bug("{}: tensor '{}' was not declared", file_.file().string(), name);
   Slot& slot = found->second;
-  if (slot.written) throw bug("{}: tensor '{}' is written twice", file_.string(), name);
+  if (slot.written) throw bug("{}: tensor '{}' is written twice", file_.file().string(), name);
   std::vector<i64> shape;
   for (i64 i = 0; i < tensor.shape().rank(); ++i) shape.push_back(tensor.dim(i));
   const bool as_bytes = tensor.dtype() == DType::u8 && tensor.bytes() == slot.end - slot.begin;
   if (!as_bytes && (shape != slot.entry.shape || safetensors_dtype(tensor.dtype()) != slot.entry.dtype))
     throw bug("{}: tensor '{}': found {} {}, expected {} ({})",
-              file_.string(),
+              file_.file().string(),
               name,
               dtype_name(tensor.dtype()),
               tensor.shape().text(),
               slot.entry.dtype,
               fmt::join(slot.entry.shape, ", "));
-  write_at(fd_, file_, tensor.raw(), tensor.bytes(), slot.begin);
+  file_.write_at(tensor.raw(), tensor.bytes(), slot.begin);
   slot.written = true;
 }
 
 void SafeTensorsWriter::finish() {
   for (const auto& [name, slot] : slots_)
-    if (!slot.written) throw bug("{}: tensor '{}' was never written", file_.string(), name);
-  if (::fsync(fd_) != 0) throw job_error("{}: cannot be synced: {}", file_.string(), std::strerror(errno));
-  if (::rename(temporary_.c_str(), file_.c_str()) != 0)
-    throw job_error("{}: cannot be renamed into place: {}", file_.string(), std::strerror(errno));
-  ::close(fd_);
-  fd_ = -1;
-  sync_path(file_.has_parent_path() ? file_.parent_path() : fs::path("."));
+    if (!slot.written) throw bug("{}: tensor '{}' was never written", file_.file().string(), name);
+  file_.commit();
 }
 
 void write_safetensors(const fs::path& file,

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "io/gguf.h"
 #include "io/safetensors.h"
 #include "measure/measure.h"
 #include "model/load.h"
@@ -45,6 +46,7 @@ const bool added = add_measure({.name = "size",
 }  // namespace
 
 i64 model_disk_bytes(const fs::path& dir) {
+  if (!fs::is_directory(dir)) return Gguf::open(dir).file_bytes();
   static const std::set<std::string> weights = {
       ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz"};
   std::set<std::string> used;

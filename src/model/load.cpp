@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "io/gguf.h"
 #include "io/safetensors.h"
+#include "model/gguf_load.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -90,6 +92,8 @@ class Loader {
 }  // namespace
 
 Model load_model(const fs::path& dir) {
+  std::error_code none;
+  if (Gguf::is_gguf(dir) && !fs::is_directory(dir, none)) return load_gguf_model(dir);
   Model m{read_config(dir), {}};
   m.params.layers.resize(static_cast<std::size_t>(m.config.L));
   Loader loader(dir, m.config);

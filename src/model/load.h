@@ -1,4 +1,4 @@
-// Models from and to Hugging Face directories.
+// Models from Hugging Face directories and GGUF files, and to Hugging Face directories.
 #pragma once
 #include <filesystem>
 
@@ -6,11 +6,12 @@
 
 namespace pare {
 
-/// Loads config.json and the safetensors of a directory. Weight matrices stay mapped as they lie (dense f32,
-/// bf16, f16, or the packed formats that quantization_config names); norms and biases become f32. Throws a
-/// user error naming file and tensor: missing, of another shape than the configuration says, of an
-/// unsupported dtype, or quantised by a method this program does not know. Unexpected tensors are logged.
-Model load_model(const std::filesystem::path& dir);
+/// A .gguf file: see load_gguf_model(). Else loads config.json and the safetensors of a directory. Weight
+/// matrices stay mapped as they lie (dense f32, bf16, f16, or the packed formats that quantization_config
+/// names); norms and biases become f32. Throws a user error naming file and tensor: missing, of another shape
+/// than the configuration says, of an unsupported dtype, or quantised by a method this program does not know.
+/// Unexpected tensors are logged.
+Model load_model(const std::filesystem::path& path);
 
 /// Writes config.json (model.config.raw with `dtype` set) and model.safetensors with every parameter in
 /// `dtype`. REQUIRES: all weights are dense. Files are written atomically, the directory must exist.

@@ -118,6 +118,10 @@ Prepared prepare(const fs::path& recipe, const RunOptions& options) {
   };
   if (std::any_of(p.recipe.variants.begin(), p.recipe.variants.end(), needs_source)) {
     p.source = resolve_model(p.recipe.model, p.store);
+    if (!fs::is_directory(p.source))
+      throw user_error("{}: a recipe starts from a folder; `pare convert {} FOLDER --to hf` makes one",
+                       p.source.string(),
+                       p.source.string());
     p.source_hash = artefact_hash(p.source);
     p.shape = model_shape(p.source);
     apply_per_model(p.recipe, p.shape.config.parameters());

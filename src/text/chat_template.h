@@ -34,8 +34,8 @@ class ChatTemplates {
                 std::map<std::string, std::string> special_tokens);
 
   /// Reads chat_template.jinja, additional_chat_templates/*.jinja or tokenizer_config.json, and the special
-  /// tokens (tokenizer_config.json, special_tokens_map.json, or a plain tokens.json). Throws a user error
-  /// when the folder has no template.
+  /// tokens (tokenizer_config.json, special_tokens_map.json, or a plain tokens.json); of a GGUF file its
+  /// tokenizer.chat_template. Throws a user error when there is no template.
   static std::shared_ptr<const ChatTemplates> load(const std::filesystem::path& folder);
   /// The same, or null when the folder has no template.
   static std::shared_ptr<const ChatTemplates> try_load(const std::filesystem::path& folder);

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "io/gguf.h"
+#include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_parts.h"
 #include "text/tokenizer_sentencepiece.h"
@@ -16,17 +18,22 @@ Tokenizer::Tokenizer(TokenizerParts parts)
 Tokenizer::~Tokenizer() = default;
 
 fs::path Tokenizer::find(const fs::path& path) {
-  if (!fs::is_directory(path)) return fs::exists(path) ? path : fs::path();
+  fs::path dir = path;
+  if (!fs::is_directory(path)) {
+    const bool model = Gguf::is_gguf(path);
+    if (!fs::exists(path) || !model || has_gguf_vocabulary(path)) return fs::exists(path) ? path : fs::path();
+    dir = path.parent_path();
+  }
   for (const char* name : {"tokenizer.json", "tokenizer.model"})
-    if (fs::exists(path / name)) return path / name;
+    if (fs::exists(dir / name)) return dir / name;
   return {};
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const fs::path& path) {
   const fs::path file = find(path);
   if (file.empty())
-    throw user_error("{}: no tokenizer.json or tokenizer.model here; expected a Hugging Face tokenizer",
-                     path.string());
+    throw user_error("{}: no tokenizer.json, tokenizer.model or GGUF vocabulary here", path.string());
+  if (Gguf::is_gguf(file)) return std::make_shared<const Tokenizer>(read_gguf_tokenizer(file));
   return std::make_shared<const Tokenizer>(file.extension() == ".model" ? read_sentencepiece(file)
                                                                         : read_tokenizer_json(file));
 }

@@ -27,8 +27,9 @@ struct EncodeOptions {
 /// Immutable; safe to use from several threads.
 class Tokenizer {
  public:
-  /// The file that load() would read from a model's path: itself for a tokenizer file; in a directory
-  /// tokenizer.json, else tokenizer.model. Empty when there is none.
+  /// The file that load() would read from a model's path: itself for a tokenizer file and for a GGUF file
+  /// with a vocabulary; else, in the directory or beside the GGUF file, tokenizer.json or tokenizer.model.
+  /// Empty when there is none.
   static std::filesystem::path find(const std::filesystem::path& path);
   /// Throws a user error naming the file and what is wrong: none found, bad JSON, a component or option that
   /// is not known, a piece of a merge that is not in the vocabulary, ….

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -120,6 +122,33 @@ TEST(Tokenizer, ReadsASentencePieceModel) {
     ASSERT_EQ(tokenizer->encode(text, {.add_special = true}), ids_of(c["ids_special"])) << text;
     ASSERT_EQ(tokenizer->decode(ids_of(c["ids"])), c["decoded"].get<std::string>()) << text;
   }
+}
+
+// The vectors of llama.cpp: texts apart by a line, ids one text a line, no BOS.
+TEST(Tokenizer, ReadsTheVocabularyOfAGgufFile) {
+  const fs::path dir = fs::path(PARE_SHARED) / "data/vocab";
+  if (!fs::exists(dir)) GTEST_SKIP() << kAbsent;
+  for (const char* name : {"ggml-vocab-llama-spm.gguf", "ggml-vocab-gpt-2.gguf"}) {
+    const auto tokenizer = Tokenizer::load(dir / name);
+    const std::string all = read_file(dir / (std::string(name) + ".inp")), cut = "\n__ggml_vocab_test__\n";
+    std::ifstream expected(dir / (std::string(name) + ".out"));
+    int cases = 0;
+    for (std::size_t from = 0; from < all.size(); ++cases) {
+      const std::size_t to = std::min(all.find(cut, from), all.size());
+      std::string line;
+      ASSERT_TRUE(std::getline(expected, line));
+      std::istringstream numbers(line);
+      const std::vector<i32> ids{std::istream_iterator<i32>(numbers), {}};
+      ASSERT_EQ(tokenizer->encode(all.substr(from, to - from), {.parse_special = false}), ids)
+          << name << " " << all.substr(from, to - from);
+      from = to + cut.size();
+    }
+    EXPECT_GE(cases, 46) << name;
+  }
+  const auto llama = Tokenizer::load(dir / "ggml-vocab-llama-spm.gguf");
+  EXPECT_EQ(llama->bos_id(), 1);
+  EXPECT_EQ(llama->encode("a", {.add_special = true})[0], 1);
+  EXPECT_EQ(llama->decode(llama->encode("Hello  wörld\n")), "Hello  wörld\n");
 }
 
 TEST(Tokenizer, GivesTheIdsOfTheSmallStoriesModel) {

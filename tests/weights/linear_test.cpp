@@ -7,6 +7,7 @@
 #include "backends.h"
 #include "ref/ops.h"
 #include "weights/codebook4.h"
+#include "weights/ggml_encode.h"
 #include "weights/int8_row.h"
 #include "weights/int_group.h"
 #include "weights/sparse_mask.h"
@@ -20,9 +21,10 @@ constexpr i64 kRows[] = {1, 2, 3, 5, 8, 17, 64};
 struct OutIn {
   i64 N, K;
 };
-constexpr OutIn kShapes[] = {{1, 1}, {3, 64}, {37, 33}, {100, 385}, {35, 777}};
+constexpr OutIn kShapes[] = {{1, 1}, {3, 64}, {37, 33}, {100, 385}, {35, 777}, {18, 512}};
 
-/// Every format there is, each with options that leave a short last group or block.
+/// Every format there is, each with options that leave a short last group or block; GGUF's blocks where they
+/// fit.
 std::vector<Weight> all_weights(i64 N, i64 K) {
   const Tensor w = normal({N, K}, static_cast<u64>(N * 1000 + K));
   Tensor sparse = w.clone();
@@ -37,6 +39,8 @@ std::vector<Weight> all_weights(i64 N, i64 K) {
     for (const bool twice : {false, true}) all.push_back(quantize_codebook4(w, {code, 64, twice}));
   all.push_back(sparse_mask_weight(sparse));
   all.push_back(sparse_mask_weight(sparse.to(DType::bf16)));
+  for (const GgmlType type : ggml_packed_types())
+    if (K % ggml_type_info(type).values == 0) all.push_back(quantize_ggml_block(w, type));
   return all;
 }
 

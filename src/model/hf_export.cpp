@@ -1,0 +1,129 @@
+#include "model/hf_export.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "base/signals.h"
+#include "io/gguf.h"
+#include "io/safetensors.h"
+#include "weights/read_options.h"
+
+namespace pare {
+namespace fs = std::filesystem;
+
+namespace {
+
+template <class Member>
+constexpr bool kIsWeight = std::is_same_v<std::decay_t<Member>, Weight>;
+
+/// The dtype of all matrices, or f32.
+DType common_dtype(const Model& m) {
+  std::optional<DType> common;
+  bool mixed = false;
+  each_param(m.params, m.config, [&](const std::string&, const auto& member, const Shape&) {
+    if constexpr (kIsWeight<decltype(member)>) {
+      const Tensor dense = member.dense();
+      mixed |= !dense.defined() || (common && *common != dense.dtype());
+      if (dense.defined()) common = dense.dtype();
+    }
+  });
+  return mixed || !common ? DType::f32 : *common;
+}
+
+void copy_tokenizer(const fs::path& source, const fs::path& out, std::vector<std::string>& lost) {
+  std::error_code none;
+  const bool gguf = Gguf::is_gguf(source) && !fs::is_directory(source, none);
+  const fs::path from = gguf ? source.parent_path() : source;
+  for (const char* name : {"tokenizer.json",
+                           "tokenizer_config.json",
+                           "tokenizer.model",
+                           "special_tokens_map.json",
+                           "added_tokens.json",
+                           "vocab.json",
+                           "merges.txt",
+                           "chat_template.jinja",
+                           "generation_config.json"})
+    if (fs::is_regular_file(from / name, none)) write_file_atomic(out / name, read_file(from / name));
+  if (fs::exists(out / "tokenizer.json", none)) return;
+  lost.emplace_back(gguf ? "the vocabulary in the metadata: no tokenizer.json is made from it"
+                         : "there is no tokenizer.json");
+}
+
+json config_of(const Config& c, DType dtype, std::vector<std::string>& lost) {
+  json config = c.raw;
+  config.erase("quantization_config");
+  config.erase("torch_dtype");
+  config["dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
+  if (c.rope.type == "rope_freqs")
+    lost.emplace_back(
+        "rope_freqs.weight: its divisors are not those of a usual rope_scaling, so config.json has none");
+  return config;
+}
+
+void write_weights(const Model& m, DType dtype, const fs::path& file, Converted& done) {
+  std::vector<SafeTensorsWriter::Entry> entries;
+  each_param(m.params, m.config, [&](const std::string& name, const auto&, const Shape& shape) {
+    std::vector<i64> dims;
+    for (i64 i = 0; i < shape.rank(); ++i) dims.push_back(shape[i]);
+    entries.push_back({name, safetensors_dtype(dtype), dims});
+  });
+  done.tensors = static_cast<i64>(entries.size());
+  SafeTensorsWriter writer(file, std::move(entries));
+  constexpr i64 kMillion = 1'000'000;
+  Progress progress("convert, million weights", m.config.parameters() / kMillion + 1);
+  i64 written = 0;
+  each_param(m.params, m.config, [&](const std::string& name, const auto& member, const Shape& shape) {
+    check_stop();
+    Tensor values;
+    if constexpr (kIsWeight<decltype(member)>) {
+      values = member.decode_all();
+      done.by_format[safetensors_dtype(dtype)] += 1;
+    } else {
+      values = member.to_f32();
+    }
+    expect_finite_weight(name.c_str(), values.reshaped({1, values.count()}));
+    const Tensor rounded = dtype == DType::f32 ? values : values.to(dtype);
+    const double error = dtype == DType::f32 ? 0 : largest_difference(values, rounded);
+    if (!std::isfinite(error))
+      throw user_error("{}: holds weights too large for {}; use bf16 or f32", name, dtype_name(dtype));
+    done.max_error = std::max(done.max_error, error);
+    writer.write(name, rounded);
+    written += shape.count();
+    progress.advance(written / kMillion - progress.done(), name);
+  });
+  writer.finish();
+}
+
+}  // namespace
+
+Converted export_hf(const Model& m,
+                    const fs::path& source,
+                    const std::optional<DType>& dtype,
+                    const fs::path& out) {
+  std::error_code none;
+  if (fs::exists(fs::symlink_status(out, none))) throw user_error("{}: exists already", out.string());
+  const fs::path plain = out.has_filename() ? out : out.parent_path();  // "folder/" is "folder"
+  const fs::path temporary = temporary_beside(plain);
+  std::error_code failed;
+  fs::create_directory(temporary, failed);
+  if (failed) throw job_error("{}: cannot be made: {}", plain.string(), failed.message());
+  Converted done;
+  try {
+    const DType to = dtype ? *dtype : common_dtype(m);
+    write_weights(m, to, temporary / "model.safetensors", done);
+    copy_tokenizer(source, temporary, done.lost);
+    write_file_atomic(temporary / "config.json", config_of(m.config, to, done.lost).dump(2) + "\n");
+    done.bytes = static_cast<i64>(fs::file_size(temporary / "model.safetensors"));
+    fs::rename(temporary, plain);
+    sync_path(plain.has_parent_path() ? plain.parent_path() : fs::path("."));
+  } catch (...) {
+    fs::remove_all(temporary, none);
+    throw;
+  }
+  return done;
+}
+
+}  // namespace pare

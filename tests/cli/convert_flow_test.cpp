@@ -1,0 +1,119 @@
+// pare convert: between folders and GGUF files and back; what a file is good for; refusals that leave
+// nothing.
+#include "cli/program.h"
+#include "io/safetensors.h"
+
+namespace pare {
+namespace {
+namespace fs = std::filesystem;
+
+class Convert : public ProgramTest {
+ protected:
+  /// What conversions left, whole or not.
+  std::vector<std::string> made() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(root_)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("m") || name.starts_with(".tmp")) names.push_back(name);
+    }
+    return names;
+  }
+};
+
+bool same_tensors(const fs::path& a, const fs::path& b) {
+  const TensorFiles x = TensorFiles::open(a), y = TensorFiles::open(b);
+  if (x.names() != y.names()) return false;
+  for (const std::string& name : x.names()) {
+    const Tensor s = x.tensor(name), t = y.tensor(name);
+    if (s.dtype() != t.dtype() || s.shape() != t.shape() ||
+        std::memcmp(s.raw(), t.raw(), static_cast<std::size_t>(s.bytes())) != 0)
+      return false;
+  }
+  return true;
+}
+
+TEST_F(Convert, ThereAndBackIsTheSameModel) {
+  const Outcome there =
+      pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gguf", "--type", "f32", "--json"});
+  expect_done(there);
+  const json j = there.document();
+  EXPECT_EQ(j["tensors"], 56);
+  EXPECT_EQ(j["max_error"], 0.0);
+  EXPECT_EQ(j["bytes"].get<i64>(), static_cast<i64>(fs::file_size(root_ / "m.gguf")));
+  EXPECT_EQ(j["lost"], json::array());
+  const json info = pare({"info", root_ / "m.gguf", "--json"}).document();
+  EXPECT_EQ(info["parameters"], 2755008);
+  EXPECT_EQ(info["family"], "llama");
+
+  expect_done(pare({"convert", root_ / "m.gguf", root_ / "back", "--to", "hf", "--type", "bf16"}));
+  EXPECT_TRUE(same_tensors(fs::path(PARE_SOURCE) / "models/sums-3m", root_ / "back"));
+  const fs::path ids = file("ids", "[1, 5, 9, 30, 7]\n");
+  const json a = pare({"score", "sums-3m", "--ids", ids, "--json"}).document();
+  for (const char* name : {"m.gguf", "back"})
+    EXPECT_EQ(pare({"score", root_ / name, "--ids", ids, "--json"}).document()["nll_mean"], a["nll_mean"])
+        << name;
+}
+
+TEST_F(Convert, ABlockFileScoresGeneratesAndSaysWhatItIs) {
+  const Outcome o = pare({"convert", "sums-3m", root_ / "q.gguf", "--to", "gguf", "--type", "q8_0"});
+  expect_done(o);
+  EXPECT_NE(o.out.find("Q8_0"), std::string::npos) << o.out;
+  const json info = pare({"info", root_ / "q.gguf", "--json"}).document();
+  EXPECT_TRUE(info["formats"].contains("q8_0")) << info["formats"];
+  EXPECT_TRUE(info["tokenizer"].is_null());
+  const fs::path ids = file("ids", "[1, 5, 9, 30, 7]\n");
+  const double dense = pare({"score", "sums-3m", "--ids", ids, "--json"}).document()["nll_mean"];
+  // Ids of no text: 13.9 nats, which rounding moves by 0.05.
+  EXPECT_NEAR(pare({"score", root_ / "q.gguf", "--ids", ids, "--json"}).document()["nll_mean"], dense, 0.2);
+  const json text =
+      pare({"generate", root_ / "q.gguf", "--ids", ids, "--max-new-tokens", "4", "--json"}).document();
+  EXPECT_FALSE(text["ids"].empty());
+  // A tokenizer.json beside the file is the file's.
+  expect_refused(pare({"generate", root_ / "q.gguf", "--prompt", "2"}), 2, "no tokenizer");
+  expect_refused(pare({"score", root_ / "q.gguf", "--text", ids}), 2, "tokenizer.json beside it");
+  fs::copy_file(fs::path(PARE_SOURCE) / "models/sums-3m/tokenizer.json", root_ / "tokenizer.json");
+  expect_done(pare({"generate", root_ / "q.gguf", "--prompt", "2", "--max-new-tokens", "4"}));
+  // From blocks to a dense folder.
+  const json dense_again =
+      pare({"convert", root_ / "q.gguf", root_ / "dense", "--to", "hf", "--json"}).document();
+  EXPECT_EQ(dense_again["max_error"], 0.0);
+  EXPECT_EQ(pare({"score", root_ / "dense", "--ids", ids, "--json"}).document()["nll_mean"],
+            pare({"score", root_ / "q.gguf", "--ids", ids, "--json"}).document()["nll_mean"]);
+}
+
+TEST_F(Convert, RefusalsLeaveNothing) {
+  expect_refused(pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gptq"}), 2, "gptq");
+  expect_refused(
+      pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gguf", "--type", "q4_9"}), 2, "did you mean");
+  expect_refused(pare({"convert", "sums-3m", root_ / "m", "--to", "gguf"}), 2, "ends in .gguf");
+  expect_refused(
+      pare({"convert", "sums-3m", root_ / "m", "--to", "hf", "--type", "q4_0"}), 2, "f32, f16 or bf16");
+  expect_refused(pare({"convert", "sums-3m", root_, "--to", "hf"}), 2, "exists already");
+  expect_refused(pare({"convert", "nonesuch", root_ / "m.gguf", "--to", "gguf"}), 2, "no model found");
+  EXPECT_EQ(pare({"convert", "sums-3m", root_ / "none" / "m.gguf", "--to", "gguf"}).code, 1);
+  EXPECT_EQ(pare({"convert", "sums-3m", root_ / "none" / "m", "--to", "hf"}).code, 1);
+  EXPECT_EQ(made(), std::vector<std::string>());
+  expect_done(pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gguf", "--type", "q4_0"}));
+  expect_refused(
+      pare({"run", "quickstart", "--set", "model=" + (root_ / "m.gguf").string()}), 2, "pare convert");
+}
+
+TEST_F(Convert, HostileGgufFilesAreRefusedWithOneLine) {
+  const fs::path shared = fs::path(PARE_SHARED) / "fixtures/hostile";
+  if (!fs::exists(shared)) GTEST_SKIP() << shared << " is not here";
+  i64 n = 0;
+  for (const auto& entry : fs::directory_iterator(shared)) {
+    if (entry.path().extension() != ".gguf") continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    const Outcome o = pare({"info", entry.path()});
+    // The whole one is a fine file, only of no model.
+    const bool fine = entry.path().filename() == "ok.gguf";
+    expect_refused(o, 2, fine ? "token_embd.weight" : entry.path().filename().string());
+    EXPECT_LT(o.peak_bytes, 200'000'000);
+    ++n;
+  }
+  EXPECT_EQ(n, 31);
+}
+
+}  // namespace
+}  // namespace pare
