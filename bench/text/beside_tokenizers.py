@@ -65,7 +65,7 @@ def main():
     tik, hf_qwen, hf_llama = tiktoken_of(qwen), tokenizers.Tokenizer.from_file(qwen), tokenizers.Tokenizer.from_file(llama)
     if tik.encode_ordinary(text) != hf_qwen.encode(text, add_special_tokens=False).ids:
         sys.exit("beside_tokenizers: tiktoken and tokenizers disagree; nothing was timed")
-    pairs = {"encode/qwen2.5": {"tiktoken": lambda: tik.encode_ordinary(text), "tokenizers": lambda: hf_qwen.encode(text)},
+    pairs = {"encode/qwen2_5": {"tiktoken": lambda: tik.encode_ordinary(text), "tokenizers": lambda: hf_qwen.encode(text)},
              "encode/llama2": {"tokenizers": lambda: hf_llama.encode(text)}}
     for case, peers in pairs.items():
         ratios = {name: [] for name in peers}

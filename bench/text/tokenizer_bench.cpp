@@ -1,4 +1,4 @@
-// Tokenising WikiText-2 with real vocabularies, and loading them. The bars (docs/benchmarks.md): Qwen2.5 on
+// Tokenising WikiText-2 with real vocabularies, and loading them. The bars: Qwen2.5 on
 // one thread at least twice tiktoken, Llama-2 at least eight times Hugging Face tokenizers;
 // beside_tokenizers.py times those in turns with this.
 #include <benchmark/benchmark.h>
@@ -62,15 +62,15 @@ void load(benchmark::State& state, const char* name) {
       static_cast<i64>(state.iterations() * fs::file_size(kTokenizers / name / "tokenizer.json")));
 }
 
-BENCHMARK_CAPTURE(encode, qwen2 .5, "qwen2.5")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(encode, qwen2_5, "qwen2.5")->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(encode, llama2, "llama2-legacy")->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(encode, gpt2, "gpt2")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(encode_batch, qwen2 .5, "qwen2.5")
+BENCHMARK_CAPTURE(encode_batch, qwen2_5, "qwen2.5")
     ->RangeMultiplier(2)
     ->Range(1, 8)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(load, qwen2 .5, "qwen2.5")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(load, qwen2_5, "qwen2.5")->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(load, llama2, "llama2-legacy")->Unit(benchmark::kMillisecond);
 
 }  // namespace

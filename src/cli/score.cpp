@@ -18,7 +18,7 @@ int score(int argc, char** argv) {
   Parser parser("score", "Mean negative log-likelihood (nats) and perplexity of a text or of token ids.");
   std::string model, text, ids, compute = "exact";
   ScoreOptions o;
-  bool per_token = false;
+  bool per_token = false, no_special = false;
   parser.app().add_option("model", model, kModelHelp)->required();
   auto* text_option = parser.app().add_option("--text", text, "a text file");
   parser.app()
@@ -30,6 +30,10 @@ int score(int argc, char** argv) {
   parser.app()
       .add_option("--stride", o.stride, "tokens by which windows move on (default: the window)")
       ->check(at_least(0));
+  parser.app().add_flag(
+      "--drop-tail", o.drop_tail, "leave out a last window that is short (the papers' protocol)");
+  parser.app().add_flag(
+      "--no-special", no_special, "do not put the tokenizer's special tokens (BOS) before the text");
   parser.app().add_flag("--per-token", per_token, "with --json: every token's value");
   parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
   if (!parser.parse(argc, argv)) return 0;
@@ -39,7 +43,7 @@ int score(int argc, char** argv) {
   const Model loaded = load_model(dir);
   std::vector<std::vector<i32>> sequences;
   if (ids.empty())
-    sequences.push_back(Tokenizer::load(dir)->encode(read_file(text), {.add_special = true}));
+    sequences.push_back(Tokenizer::load(dir)->encode(read_file(text), {.add_special = !no_special}));
   else
     sequences = read_ids(ids);
   const Score s = score_sequences(loaded, sequences, o);

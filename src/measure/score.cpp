@@ -73,6 +73,7 @@ std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequ
     // The first token has no prediction.
     i64 scored = o.first_scored.empty() ? 1 : std::max<i64>(1, o.first_scored[s]);
     for (i64 begin = 0; begin < T; begin += stride) {
+      if (o.drop_tail && begin + window > T) break;
       const i64 end = std::min(T, begin + window), from = std::max(scored, begin + 1);
       if (from < end) out.push_back({static_cast<i64>(s), begin, end, from});
       scored = std::max(scored, end);
@@ -84,13 +85,15 @@ std::vector<ScoreWindow> score_windows(const std::vector<std::vector<i32>>& sequ
 
 std::string score_convention(const ScoreOptions& o, i64 max_positions) {
   const auto [window, stride] = resolve(o, max_positions);
+  const char* tail = o.drop_tail ? "; a short last window is left out" : "";
   if (stride == window)
-    return fmt::format("non-overlapping windows of {} tokens; the first token of a window is not scored",
-                       window);
-  return fmt::format("windows of {} tokens, stride {}; only the last {} tokens of a window are scored",
+    return fmt::format(
+        "non-overlapping windows of {} tokens; the first token of a window is not scored{}", window, tail);
+  return fmt::format("windows of {} tokens, stride {}; only the last {} tokens of a window are scored{}",
                      window,
                      stride,
-                     stride);
+                     stride,
+                     tail);
 }
 
 Score score_sequences(const Model& model,

@@ -14,7 +14,8 @@ namespace pare {
 struct ScoreOptions {
   i64 window = 0;  // tokens the model sees at once; 0 = the whole sequence, at most the model's positions
   i64 stride = 0;  // tokens by which windows move on; 0 = window (no overlap)
-  i64 batch_rows = 2048;  // rows that go through the model at once
+  bool drop_tail = false;  // leaves out a last window that is short, as the papers' WikiText-2 protocol does
+  i64 batch_rows = 2048;   // rows that go through the model at once
   /// One for each sequence: its first position that is scored (what comes before is given, as a question is).
   /// Empty: 1 everywhere.
   std::vector<i64> first_scored;

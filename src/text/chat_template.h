@@ -1,7 +1,7 @@
 // A conversation as the text that a model was trained on: its own chat template, rendered as transformers
 // does. Source: transformers 5.23, PreTrainedTokenizerBase.apply_chat_template and render_jinja_template.
 //
-// docs/formats/chat_templates.md says where templates and tokens are read from and what a template sees.
+// docs/models.md says where templates and tokens are read from and what a template sees.
 #pragma once
 #include <filesystem>
 #include <map>

@@ -29,6 +29,29 @@ constexpr Range kNewMarks[] = {
     {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF},
 };
 
+// Characters that are composed already and join nothing before them, in the scripts that texts are full of.
+constexpr Range kComposed[] = {
+    {0, 0x2FF},
+    {0x400, 0x482},
+    {0x48A, 0x52F},
+    {0x5D0, 0x5EA},
+    {0x621, 0x64A},
+    {0x2010, 0x2027},
+    {0x2030, 0x205E},
+    {0x3041, 0x3096},
+    {0x30A1, 0x30FA},
+    {0x3400, 0x4DBF},
+    {0x4E00, 0x9FFF},
+    {0xAC00, 0xD7A3},
+    {0x1F300, 0x1FAFF},
+};
+
+bool is_composed(u32 c) {
+  return std::any_of(std::begin(kComposed), std::end(kComposed), [&](const Range& r) {
+    return r.first <= c && c <= r.last;
+  });
+}
+
 bool stays(u32 c) {
   if (c == kBrokenByte) return true;
   if (c < kNewMarks[0].first) return false;
@@ -81,6 +104,32 @@ void append_form(std::string_view text, utf8proc_option_t options, std::string& 
   out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
 }
 
+/// Appends the form of a text without broken bytes and new marks in it.
+void append_known(std::string_view text, NormalForm form, std::string& out) {
+  if (form != NormalForm::nfc) return append_form(text, options_of(form), out);
+  // Only what is around characters that may compose goes through the library: each run of those with the
+  // character before it.
+  std::size_t copied = 0, last = 0;  // bytes done; where the last composed character begins
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Character c = character_at(text, at);
+    if (is_composed(c.code_point)) {
+      last = at;
+      at += c.bytes;
+      continue;
+    }
+    std::size_t end = at + c.bytes;
+    while (end < text.size()) {
+      const Utf8Character next = character_at(text, end);
+      if (is_composed(next.code_point)) break;
+      end += next.bytes;
+    }
+    out.append(text, copied, last - copied);
+    append_form(text.substr(last, end - last), options_of(form), out);
+    at = copied = last = end;
+  }
+  out.append(text, copied);
+}
+
 /// Each character of `text` through `map`, which appends what becomes of it.
 template <class Map>
 std::string each_character(const std::string& text, Map map) {
@@ -110,13 +159,13 @@ std::string normal_form(std::string text, NormalForm form) {
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Character c = character_at(text, at);
     if (stays(c.code_point)) {
-      append_form(std::string_view(text).substr(from, at - from), options_of(form), out);
+      append_known(std::string_view(text).substr(from, at - from), form, out);
       out.append(text, at, c.bytes);
       from = at + c.bytes;
     }
     at += c.bytes;
   }
-  append_form(std::string_view(text).substr(from), options_of(form), out);
+  append_known(std::string_view(text).substr(from), form, out);
   return out;
 }
 

@@ -111,6 +111,18 @@ TEST(ScoreWindows, CoverEveryTokenOnceWhateverTheWindow) {
         }
 }
 
+TEST(ScoreWindows, AShortTailIsLeftOutWhenAsked) {
+  const std::vector<std::vector<i32>> one = {std::vector<i32>(25)};
+  const auto windows = score_windows(one, {.window = 10, .drop_tail = true}, 64);
+  ASSERT_EQ(windows.size(), 2u);
+  EXPECT_EQ(windows[1].begin, 10);
+  EXPECT_EQ(windows[1].end, 20);
+  EXPECT_EQ(score_windows(one, {.window = 10}, 64).size(), 3u);
+  EXPECT_EQ(score_windows(one, {.window = 25, .drop_tail = true}, 64).size(), 1u)
+      << "a whole last window stays";
+  EXPECT_NE(score_convention({.window = 10, .drop_tail = true}, 64).find("left out"), std::string::npos);
+}
+
 TEST(ScoreWindows, OptionsThatMeanNothingAreRefused) {
   const std::vector<std::vector<i32>> one = {{1, 2, 3}};
   const auto with = [&](i64 window, i64 stride) {

@@ -1,6 +1,10 @@
 #include "text/normal_form.h"
 
 #include <gtest/gtest.h>
+#include <utf8proc.h>
+
+#include <cstdlib>
+#include <random>
 
 #include "text/normalizer.h"
 
@@ -16,6 +20,26 @@ TEST(NormalForm, ComposesAndDecomposes) {
   EXPECT_EQ(normal_form("\u1100\u1161", NormalForm::nfc), "\uac00");
   EXPECT_EQ(normal_form("a\u0315\u0300", NormalForm::nfc), "\u00e0\u0315") << "marks in their order";
   EXPECT_EQ(normal_form("", NormalForm::nfc), "");
+}
+
+// The short way around what is composed already, against the library's way over the whole text.
+TEST(NormalForm, ComposingInPartsEqualsComposingTheWhole) {
+  const std::vector<std::string> parts = {"a",      "e",      " ",      "\u0301", "\u0323", "\u00e9",
+                                          "\u2013", "\u4e2d", "\u1100", "\u1161", "\u11a8", "\uac00",
+                                          "\u0915", "\u093c", "\u3046", "\u3099", "\u212b", "\u0387",
+                                          "\u0438", "\u0306", "😀"};
+  std::mt19937 rng(9);
+  for (int round = 0; round < 5000; ++round) {
+    std::string text;
+    for (std::size_t n = rng() % 12; n > 0; --n) text += parts[rng() % parts.size()];
+    // NFD has no short way; composing what it gives is composing the text.
+    ASSERT_EQ(normal_form(text, NormalForm::nfc),
+              normal_form(normal_form(text, NormalForm::nfd), NormalForm::nfc))
+        << text;
+    utf8proc_uint8_t* whole = utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
+    ASSERT_EQ(normal_form(text, NormalForm::nfc), reinterpret_cast<const char*>(whole)) << text;
+    std::free(whole);
+  }
 }
 
 TEST(NormalForm, MarksNewerThanTheReferenceStayWhereTheyAre) {

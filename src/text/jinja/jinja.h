@@ -3,7 +3,7 @@
 // loop controls, {% generation %}, tojson, raise_exception, strftime_now.
 //
 // Templates come from strangers: they reach nothing but their variables, and work, depth and size are bounded
-// (Limits, error.h). docs/formats/chat_templates.md lists what is known and what is not.
+// (Limits, error.h). docs/models.md says what is checked.
 #pragma once
 #include <memory>
 #include <string>
