@@ -60,7 +60,7 @@ TEST_F(Convert, ABlockFileScoresGeneratesAndSaysWhatItIs) {
   EXPECT_NE(o.out.find("Q8_0"), std::string::npos) << o.out;
   const json info = pare({"info", root_ / "q.gguf", "--json"}).document();
   EXPECT_TRUE(info["formats"].contains("q8_0")) << info["formats"];
-  EXPECT_TRUE(info["tokenizer"].is_null());
+  EXPECT_EQ(info["tokenizer"], "q.gguf");
   const fs::path ids = file("ids", "[1, 5, 9, 30, 7]\n");
   const double dense = pare({"score", "sums-3m", "--ids", ids, "--json"}).document()["nll_mean"];
   // Ids of no text: 13.9 nats, which rounding moves by 0.05.
@@ -68,10 +68,12 @@ TEST_F(Convert, ABlockFileScoresGeneratesAndSaysWhatItIs) {
   const json text =
       pare({"generate", root_ / "q.gguf", "--ids", ids, "--max-new-tokens", "4", "--json"}).document();
   EXPECT_FALSE(text["ids"].empty());
-  // A tokenizer.json beside the file is the file's.
-  expect_refused(pare({"generate", root_ / "q.gguf", "--prompt", "2"}), 2, "no tokenizer");
-  expect_refused(pare({"score", root_ / "q.gguf", "--text", ids}), 2, "tokenizer.json beside it");
-  fs::copy_file(fs::path(PARE_SOURCE) / "models/sums-3m/tokenizer.json", root_ / "tokenizer.json");
+  // The vocabulary inside the file is the model's own.
+  const std::string texts =
+      "{\"text\": \"Tom has 12 apples, 3.5 kg.\\n\\n It's über <|bos|> 99\"}\n{\"text\": \" \"}\n";
+  const Outcome inside = pare({"tokenize", root_ / "q.gguf", "--special"}, texts);
+  expect_done(inside);
+  EXPECT_EQ(inside.out, pare({"tokenize", "sums-3m", "--special"}, texts).out);
   expect_done(pare({"generate", root_ / "q.gguf", "--prompt", "2", "--max-new-tokens", "4"}));
   // From blocks to a dense folder.
   const json dense_again =
