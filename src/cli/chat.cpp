@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/signals.h"
 #include "cli/command.h"
+#include "infer/stop_strings.h"
 #include "text/stream_decoder.h"
 
 namespace pare::cli {
@@ -76,18 +77,17 @@ Completion Chat::say(const std::string& text) {
   messages.push_back({{"role", "user"}, {"content", text}});
   Completion answer;
   StreamDecoder decoder(tokenizer, /*skip_special=*/true);
+  StopFilter filter(options.stop_strings);
   std::string shown;
+  const auto show = [&](const std::string& piece) {
+    shown += piece;
+    print_text(piece);
+  };
   try {
     const std::vector<GenerateRequest> request = {{prompt(), max_new_tokens}};
-    const auto on_token = [&](i64, i32 id) {
-      const std::string piece = decoder.add(id);
-      shown += piece;
-      print_text(piece);
-    };
+    const auto on_token = [&](i64, i32 id) { show(filter.add(decoder.add(id))); };
     answer = pare::generate(model, &tokenizer, request, options, on_token)[0];
-    const std::string rest = decoder.finish();
-    shown += rest;
-    print_text(rest);
+    show(filter.add(decoder.finish()) + filter.finish());
   } catch (const Error&) {
     if (stop_signal() != SIGINT) {
       messages.erase(messages.size() - 1);  // the question was never answered

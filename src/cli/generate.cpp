@@ -6,6 +6,7 @@
 #include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "infer/stop_strings.h"
 #include "model/load.h"
 #include "store/resolve.h"
 #include "text/stream_decoder.h"
@@ -167,19 +168,20 @@ int generate(int argc, char** argv) {
   std::vector<GenerateRequest> requests;
   for (const auto& prompt : prompts_of(a, dir, tokenizer.get()))
     for (i64 k = 0; k < a.n; ++k) requests.push_back({prompt, a.max_new_tokens});
-  const bool stream = !json_wanted && tokenizer && requests.size() == 1 && a.options.stop_strings.empty();
+  const bool stream = !json_wanted && tokenizer && requests.size() == 1;
   std::optional<StreamDecoder> decoder;
   if (stream) decoder.emplace(*tokenizer, /*skip_special=*/a.has_chat);
+  StopFilter filter(a.options.stop_strings);
   const Stopwatch watch;
   const auto on_token = [&](i64, i32 id) {
-    if (decoder) print_text(decoder->add(id));
+    if (decoder) print_text(filter.add(decoder->add(id)));
   };
   const auto done = pare::generate(model, tokenizer.get(), requests, a.options, on_token);
   i64 tokens = 0;
   for (const Completion& c : done) tokens += static_cast<i64>(c.ids.size());
   const double tok_per_s = static_cast<double>(tokens) / std::max(watch.elapsed_s(), 1e-9);
   if (stream)
-    print_text(decoder->finish() + "\n");
+    print_text(filter.add(decoder->finish()) + filter.finish() + "\n");
   else if (json_wanted)
     print_documents(done, a, tokenizer != nullptr, tok_per_s);
   else

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/signals.h"
+#include "infer/stop_strings.h"
 
 namespace pare {
 namespace {
@@ -34,13 +35,6 @@ void check_request(const Model& model, const GenerateRequest& r, i64 index) {
           "prompt {} has id {}, expected 0 to {} (the model's vocabulary)", index, id, model.config.V - 1);
   if (r.max_new_tokens < 1)
     throw user_error("max_new_tokens: found {}, expected 1 or more", r.max_new_tokens);
-}
-
-/// Position of the first stop string in text, or npos.
-std::size_t first_stop(const std::string& text, const std::vector<std::string>& stops) {
-  std::size_t first = std::string::npos;
-  for (const std::string& stop : stops) first = std::min(first, text.find(stop));
-  return first;
 }
 
 class Generator {

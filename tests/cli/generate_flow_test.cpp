@@ -30,6 +30,17 @@ TEST_F(Generate, PrintsTheDocumentedShapeAndStreamsTheSameText) {
   EXPECT_EQ(pare(with_json).document()["ids"], j["ids"]) << "greedy is the same every time";
 }
 
+TEST_F(Generate, AStreamEndsBeforeAStopString) {
+  const Args args = {"generate", "sums-3m", "--prompt", kQuestion, "--max-new-tokens", "24"};
+  const std::string whole = pare(args).out;
+  ASSERT_GT(whole.size(), 8u);
+  Args stopped = args;
+  stopped.insert(stopped.end(), {"--stop", whole.substr(4, 3)});
+  const Outcome o = pare(stopped);
+  expect_done(o);
+  EXPECT_EQ(o.out, whole.substr(0, whole.find(whole.substr(4, 3))) + "\n");
+}
+
 TEST_F(Generate, SeveralPromptsGiveAJsonLineEachAndTheAnswersOfEachAlone) {
   const auto both = file("both.jsonl", "[0,5,6,30]\n\n[0,7]\n"), alone = file("alone.jsonl", "[0,7]\n");
   const auto ids = [&](const std::filesystem::path& f) {
