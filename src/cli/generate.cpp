@@ -17,7 +17,7 @@ namespace {
 
 struct Arguments {
   std::string model, prompt, chat, system, ids, compute = "exact";
-  bool has_prompt = false, has_chat = false, ignore_eos = false;
+  bool has_chat = false, ignore_eos = false;
   i64 max_new_tokens = 128, n = 1;
   GenerateOptions options;
 };
@@ -111,23 +111,26 @@ std::shared_ptr<const ChatTemplates> templates_of(const std::filesystem::path& d
   return templates;
 }
 
-/// One message, answered by the chat template.
-std::vector<i32> chat_prompt(const Arguments& a, const Tokenizer& tokenizer, const ChatTemplates& templates) {
-  ChatInput in;
-  in.messages = json::array();
-  if (!a.system.empty()) in.messages.push_back({{"role", "system"}, {"content", a.system}});
-  in.messages.push_back({{"role", "user"}, {"content", a.chat}});
-  in.add_generation_prompt = true;
-  return tokenizer.encode(templates.render(in));
+Chat chat_of(const Arguments& a,
+             const Model& model,
+             const Tokenizer& tokenizer,
+             const ChatTemplates& templates) {
+  Chat chat{model, tokenizer, templates, a.options, a.max_new_tokens};
+  if (!a.system.empty()) chat.messages.push_back({{"role", "system"}, {"content", a.system}});
+  return chat;
 }
 
 std::vector<std::vector<i32>> prompts_of(const Arguments& a,
+                                         const Model& model,
                                          const std::filesystem::path& dir,
                                          const Tokenizer* tokenizer) {
   if (!a.ids.empty()) return read_ids(a.ids);
   if (!tokenizer) throw user_error("{}: no tokenizer; give the prompt as --ids", dir.string());
-  if (a.has_chat) return {chat_prompt(a, *tokenizer, *templates_of(dir))};
-  return {tokenizer->encode(a.prompt, {.add_special = true})};
+  if (!a.has_chat) return {tokenizer->encode(a.prompt, {.add_special = true})};
+  const auto templates = templates_of(dir);
+  Chat chat = chat_of(a, model, *tokenizer, *templates);
+  chat.messages.push_back({{"role", "user"}, {"content", a.chat}});
+  return {chat.prompt()};
 }
 
 int converse_with(const Arguments& a,
@@ -136,9 +139,7 @@ int converse_with(const Arguments& a,
                   const Tokenizer* tokenizer) {
   if (!tokenizer) throw user_error("{}: no tokenizer, so no conversation", dir.string());
   const auto templates = templates_of(dir);
-  Chat chat{model, *tokenizer, *templates, a.options, a.max_new_tokens};
-  if (!a.system.empty()) chat.messages.push_back({{"role", "system"}, {"content", a.system}});
-  return converse(std::move(chat));
+  return converse(chat_of(a, model, *tokenizer, *templates));
 }
 
 }  // namespace
@@ -148,10 +149,9 @@ int generate(int argc, char** argv) {
   Arguments a;
   add_options(parser.app(), a);
   if (!parser.parse(argc, argv)) return 0;
-  a.has_prompt = parser.app().count("--prompt") > 0;
   a.has_chat = parser.app().count("--chat") > 0;
   const bool json_wanted = parser.common().json;
-  if (!a.has_prompt && !a.has_chat && a.ids.empty())
+  if (parser.app().count("--prompt") == 0 && !a.has_chat && a.ids.empty())
     throw user_error("generate: give --prompt TEXT, --chat [TEXT] or --ids FILE");
   if (a.has_chat && a.chat.empty() && json_wanted)
     throw user_error("generate: --json with --chat needs the message: --chat TEXT");
@@ -166,7 +166,7 @@ int generate(int argc, char** argv) {
   if (a.has_chat && a.chat.empty()) return converse_with(a, model, dir, tokenizer.get());
 
   std::vector<GenerateRequest> requests;
-  for (const auto& prompt : prompts_of(a, dir, tokenizer.get()))
+  for (const auto& prompt : prompts_of(a, model, dir, tokenizer.get()))
     for (i64 k = 0; k < a.n; ++k) requests.push_back({prompt, a.max_new_tokens});
   const bool stream = !json_wanted && tokenizer && requests.size() == 1;
   std::optional<StreamDecoder> decoder;

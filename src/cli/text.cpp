@@ -92,9 +92,8 @@ int tokenize(int argc, char** argv) {
   parser.app().add_flag("--decode", decode, "ids to text");
   parser.app().add_flag("--skip-special", skip_special, "with --decode: leave special tokens out");
   if (!parser.parse(argc, argv)) return 0;
-  const bool here = !Tokenizer::find(model).empty();
-  const auto tokenizer = Tokenizer::load(here ? std::filesystem::path(model)
-                                              : resolve_model(model, Store(parser.common().store)));
+  auto tokenizer = Tokenizer::load_if_any(model);
+  if (!tokenizer) tokenizer = Tokenizer::load(resolve_model(model, Store(parser.common().store)));
   return answer_lines([&](const json& request, const std::string& where) -> json {
     if (decode) {
       if (!request.contains("ids")) throw user_error("{}: expected {{\"ids\": […]}}", where);
@@ -117,9 +116,8 @@ int chat_template(int argc, char** argv) {
   parser.app().add_option("model", model, "a model, or a directory with a chat template")->required();
   parser.app().add_option("--now", now, "the time that the template sees, ISO 8601 (default: the clock's)");
   if (!parser.parse(argc, argv)) return 0;
-  const bool here = std::filesystem::exists(model) && ChatTemplates::try_load(model);
-  const auto chat = ChatTemplates::load(here ? std::filesystem::path(model)
-                                             : resolve_model(model, Store(parser.common().store)));
+  auto chat = std::filesystem::exists(model) ? ChatTemplates::try_load(model) : nullptr;
+  if (!chat) chat = ChatTemplates::load(resolve_model(model, Store(parser.common().store)));
   jinja::Now clock;
   if (!now.empty()) clock = [time = time_of(now)] { return time; };
   return answer_lines([&](const json& request, const std::string& where) -> json {

@@ -117,15 +117,9 @@ class Loader {
 
 Model load_gguf_model(const fs::path& path) {
   const Gguf file = Gguf::open(path);
-  Model m{gguf_config(file), {}};
-  m.params.layers.resize(static_cast<std::size_t>(m.config.L));
-  Loader loader(file, m.config);
-  each_param(m.params, m.config, [&](const std::string& name, auto& member, const Shape& shape) {
-    loader.read(name, member, shape);
-  });
-  if (m.config.tied) m.params.head = m.params.embed;
-  loader.report_unexpected();
-  return m;
+  const Config config = gguf_config(file);
+  Loader loader(file, config);
+  return filled_model(config, loader);
 }
 
 }  // namespace pare

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/sorted_json.h"
+#include "text/split_words.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -16,12 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 enum TokenType : i32 { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
-// How the pre-tokenizers of the families split, as their tokenizer.json spells it.
-constexpr std::string_view kSplitQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kSplitLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 /// An object of a file, or an empty one when the file is not there.
 sorted_json read_object(const fs::path& file) {
@@ -168,8 +163,8 @@ class Vocabulary {
       else
         other = true;
     }
-    if (!other && !digits && !gpt2 && split == kSplitQwen2) return "qwen2";
-    if (!other && !digits && !gpt2 && split == kSplitLlama3) return "llama-bpe";
+    if (!other && !digits && !gpt2 && split == pattern_text(WordPattern::qwen2)) return "qwen2";
+    if (!other && !digits && !gpt2 && split == pattern_text(WordPattern::llama3)) return "llama-bpe";
     if (!other && gpt2 && split.empty()) return digits ? "smollm" : c_.family == "phi" ? "phi-2" : "gpt-2";
     lost.emplace_back(
         "the tokenizer splits texts in a way that has no name in GGUF files; \"default\" is written");

@@ -94,15 +94,9 @@ class Loader {
 Model load_model(const fs::path& dir) {
   std::error_code none;
   if (Gguf::is_gguf(dir) && !fs::is_directory(dir, none)) return load_gguf_model(dir);
-  Model m{read_config(dir), {}};
-  m.params.layers.resize(static_cast<std::size_t>(m.config.L));
-  Loader loader(dir, m.config);
-  each_param(m.params, m.config, [&](const std::string& name, auto& member, const Shape& shape) {
-    loader.read(name, member, shape);
-  });
-  if (m.config.tied) m.params.head = m.params.embed;
-  loader.report_unexpected();
-  return m;
+  const Config config = read_config(dir);
+  Loader loader(dir, config);
+  return filled_model(config, loader);
 }
 
 void save_dense_model(const Model& model, DType dtype, const fs::path& dir) {

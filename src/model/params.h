@@ -97,4 +97,17 @@ Params dense_copy(const Params& p, const Config& c);
 /// Bytes of all parameters as they lie in memory, a tied head once.
 i64 param_bytes(const Model& m);
 
+/// A model whose parameters `loader` reads: read(name, Tensor& or Weight&, shape), then report_unexpected().
+template <class Loader>
+Model filled_model(const Config& config, Loader& loader) {
+  Model m{config, {}};
+  m.params.layers.resize(static_cast<std::size_t>(config.L));
+  each_param(m.params, config, [&](const std::string& name, auto& member, const Shape& shape) {
+    loader.read(name, member, shape);
+  });
+  if (config.tied) m.params.head = m.params.embed;
+  loader.report_unexpected();
+  return m;
+}
+
 }  // namespace pare

@@ -13,24 +13,6 @@ bool inside_word(std::string_view text, std::size_t begin, std::size_t end) {
          (end < text.size() && is_word_character(character_at(text, end).code_point));
 }
 
-std::size_t spaces_before(std::string_view text, std::size_t end) {
-  while (end > 0) {
-    const Utf8Character c = character_before(text, end);
-    if (!is_unicode_space(c.code_point)) break;
-    end -= c.bytes;
-  }
-  return end;
-}
-
-std::size_t spaces_behind(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    const Utf8Character c = character_at(text, at);
-    if (!is_unicode_space(c.code_point)) break;
-    at += c.bytes;
-  }
-  return at;
-}
-
 }  // namespace
 
 AddedToken read_added_token(const json& j, const std::string& where) {

@@ -1,11 +1,10 @@
 #include "text/decoder.h"
 
 #include "base/error.h"
-#include "base/regex.h"
 #include "text/bytes.h"
 #include "text/component.h"
+#include "text/normalizer.h"
 #include "text/replace_text.h"
-#include "text/split_pattern.h"
 
 namespace pare {
 namespace {
@@ -61,16 +60,8 @@ std::string strip(std::string text, const std::string& content, i64 start, i64 s
 }
 
 DecodeFunction replace(const Component& c) {
-  const Component::Pattern pattern = c.pattern();
-  const std::string to = c.text("content");
-  if (!pattern.regex)
-    return [from = pattern.text, to](Tokens tokens) {
-      for (std::string& t : tokens) t = replace_text(t, from, to);
-      return tokens;
-    };
-  const Regex regex(with_reference_classes(pattern.text), {.unicode_classes = true});
-  return [regex, to](Tokens tokens) {
-    for (std::string& t : tokens) t = regex.replace_all(t, to);
+  return [change = make_replacement(c)](Tokens tokens) {
+    for (std::string& t : tokens) t = change(std::move(t));
     return tokens;
   };
 }
@@ -119,6 +110,15 @@ DecodeFunction make_decoder(const json& component, const std::string& where) {
       return tokens;
     };
   c.refuse("ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip");
+}
+
+DecodeFunction make_sentencepiece_decoder(bool adds_space, const std::string& where) {
+  json parts = json::array();
+  parts.push_back({{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}});
+  parts.push_back({{"type", "ByteFallback"}});
+  parts.push_back({{"type", "Fuse"}});
+  if (adds_space) parts.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return make_decoder({{"type", "Sequence"}, {"decoders", parts}}, where);
 }
 
 }  // namespace pare

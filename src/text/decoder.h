@@ -15,4 +15,8 @@ using DecodeFunction = std::function<std::vector<std::string>(std::vector<std::s
 /// component is not known.
 DecodeFunction make_decoder(const json& component, const std::string& where);
 
+/// That of SentencePiece models with bytes to fall back on; `adds_space`: the space put before a text goes
+/// again.
+DecodeFunction make_sentencepiece_decoder(bool adds_space, const std::string& where);
+
 }  // namespace pare

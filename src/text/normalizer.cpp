@@ -1,5 +1,6 @@
 #include "text/normalizer.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/regex.h"
@@ -12,27 +13,9 @@
 namespace pare {
 namespace {
 
-TextFunction replace(const Component& c) {
-  const Component::Pattern pattern = c.pattern();
-  const std::string to = c.text("content");
-  if (!pattern.regex)
-    return [from = pattern.text, to](const std::string& text) { return replace_text(text, from, to); };
-  const Regex regex(with_reference_classes(pattern.text), {.unicode_classes = true});
-  return [regex, to](const std::string& text) { return regex.replace_all(text, to); };
-}
-
-std::string strip_spaces(std::string text, bool left, bool right) {
-  std::size_t begin = 0, end = text.size();
-  while (left && begin < end) {
-    const Utf8Character c = character_at(text, begin);
-    if (!is_unicode_space(c.code_point)) break;
-    begin += c.bytes;
-  }
-  while (right && end > begin) {
-    const Utf8Character c = character_before(text, end);
-    if (!is_unicode_space(c.code_point)) break;
-    end -= c.bytes;
-  }
+std::string strip_spaces(const std::string& text, bool left, bool right) {
+  const std::size_t begin = left ? spaces_behind(text, 0) : 0;
+  const std::size_t end = right ? std::max(spaces_before(text, text.size()), begin) : text.size();
   return text.substr(begin, end - begin);
 }
 
@@ -48,6 +31,15 @@ TextFunction sequence(const Component& c) {
 
 }  // namespace
 
+TextFunction make_replacement(const Component& c) {
+  const Component::Pattern pattern = c.pattern();
+  const std::string to = c.text("content");
+  if (!pattern.regex)
+    return [from = pattern.text, to](const std::string& text) { return replace_text(text, from, to); };
+  const Regex regex(with_reference_classes(pattern.text), {.unicode_classes = true});
+  return [regex, to](const std::string& text) { return regex.replace_all(text, to); };
+}
+
 TextFunction make_normalizer(const json& component, const std::string& where) {
   if (component.is_null()) return {};
   const Component c(component, where, "normalizer");
@@ -56,7 +48,7 @@ TextFunction make_normalizer(const json& component, const std::string& where) {
     return [f](std::string text) { return normal_form(std::move(text), f); };
   };
   if (type == "Sequence") return sequence(c);
-  if (type == "Replace") return replace(c);
+  if (type == "Replace") return make_replacement(c);
   if (type == "NFC") return form(NormalForm::nfc);
   if (type == "NFD") return form(NormalForm::nfd);
   if (type == "NFKC") return form(NormalForm::nfkc);
@@ -67,8 +59,8 @@ TextFunction make_normalizer(const json& component, const std::string& where) {
     return
         [prefix = c.text("prepend")](const std::string& text) { return text.empty() ? text : prefix + text; };
   if (type == "Strip")
-    return [left = c.flag("strip_left", true), right = c.flag("strip_right", true)](std::string text) {
-      return strip_spaces(std::move(text), left, right);
+    return [left = c.flag("strip_left", true), right = c.flag("strip_right", true)](const std::string& text) {
+      return strip_spaces(text, left, right);
     };
   c.refuse("Lowercase, NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, Strip, StripAccents");
 }

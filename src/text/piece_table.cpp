@@ -13,21 +13,21 @@ std::size_t slots_for(std::size_t entries) { return std::bit_ceil(entries * 8 / 
 
 PieceTable::PieceTable(std::size_t pieces) : slots_(slots_for(pieces)) {}
 
-const PieceTable::Slot& PieceTable::slot(u64 hash, std::string_view piece) const {
+std::size_t PieceTable::place(u64 hash, std::string_view piece) const {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t at = static_cast<std::size_t>(hash >> 32) & mask;; at = (at + 1) & mask) {
     const Slot& s = slots_[at];
-    if (s.id < 0) return s;
+    if (s.id < 0) return at;
     if (s.hash == static_cast<u32>(hash) && s.bytes == piece.size() &&
         std::memcmp(bytes_.data() + s.offset, piece.data(), piece.size()) == 0)
-      return s;
+      return at;
   }
 }
 
 bool PieceTable::add(std::string_view piece, i32 id) {
   if (count_ * 8 >= slots_.size() * 5) grow();
   const u64 hash = hash_text(piece);
-  Slot& s = const_cast<Slot&>(slot(hash, piece));
+  Slot& s = slots_[place(hash, piece)];
   if (s.id >= 0) return false;
   s = {id, static_cast<u32>(hash), static_cast<u32>(bytes_.size()), static_cast<u32>(piece.size())};
   bytes_.append(piece);
@@ -35,14 +35,14 @@ bool PieceTable::add(std::string_view piece, i32 id) {
   return true;
 }
 
-i32 PieceTable::find(std::string_view piece) const { return slot(hash_text(piece), piece).id; }
+i32 PieceTable::find(std::string_view piece) const { return slots_[place(hash_text(piece), piece)].id; }
 
 void PieceTable::grow() {
   const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.size() * 2));
   for (const Slot& s : old) {
     if (s.id < 0) continue;
     const std::string_view piece = std::string_view(bytes_).substr(s.offset, s.bytes);
-    const_cast<Slot&>(slot(hash_text(piece), piece)) = s;
+    slots_[place(hash_text(piece), piece)] = s;
   }
 }
 

@@ -51,7 +51,8 @@ class PieceTable {
     i32 id = -1;
     u32 hash = 0, offset = 0, bytes = 0;
   };
-  const Slot& slot(u64 hash, std::string_view piece) const;
+  /// The slot of the piece, or the free one where it would go.
+  std::size_t place(u64 hash, std::string_view piece) const;
   void grow();
 
   std::string bytes_;  // all pieces, one behind the other

@@ -33,7 +33,12 @@ class Split : public PreTokenizer {
 
 class ByteLevel : public PreTokenizer {
  public:
-  ByteLevel(bool prefix, bool words, bool spell) : prefix_(prefix), words_(words), spell_(spell) {}
+  ByteLevel(bool prefix, bool words) : prefix_(prefix), words_(words) {}
+  /// From now on bytes are given as they are. False when nothing is left to do.
+  bool leave_bytes() {
+    spell_ = false;
+    return prefix_ || words_;
+  }
   void split(const TextPiece& piece, EmitPiece emit) const override {
     std::string spaced;
     std::string_view text = piece.text;
@@ -53,7 +58,7 @@ class ByteLevel : public PreTokenizer {
   }
 
  private:
-  bool prefix_, words_, spell_;
+  bool prefix_, words_, spell_ = true;
 };
 
 class Metaspace : public PreTokenizer {
@@ -87,15 +92,14 @@ class Metaspace : public PreTokenizer {
   bool cut_;
 };
 
-/// Runs of characters of one kind; `kind` tells which, `alone` whether its characters stand alone, `dropped`
-/// whether they are left out.
-template <class Kind>
-class Runs : public PreTokenizer {
+/// Runs of characters of one kind.
+class CharRuns : public PreTokenizer {
  public:
   struct Rule {
-    bool alone, dropped;
+    bool alone, dropped;  // whether the characters of a kind stand alone, whether they are left out
   };
-  Runs(Kind kind, Rule (*rule)(int kind)) : kind_(kind), rule_(rule) {}
+  using Kind = int (*)(u32 code_point);
+  CharRuns(Kind kind, Rule (*rule)(int kind)) : kind_(kind), rule_(rule) {}
 
   void split(const TextPiece& piece, EmitPiece emit) const override {
     const std::string_view text = piece.text;
@@ -118,9 +122,6 @@ class Runs : public PreTokenizer {
   Rule (*rule_)(int);
 };
 
-using CharKind = int (*)(u32);
-using CharRuns = Runs<CharKind>;
-
 int number_or_not(u32 c) { return is_number(c); }
 int space_or_not(u32 c) { return is_unicode_space(c); }
 int space_word_or_sign(u32 c) { return is_unicode_space(c) ? 1 : is_word_character(c) ? 2 : 0; }
@@ -133,7 +134,7 @@ std::unique_ptr<PreTokenizer> digits(const Component& c) {
                                     [](int) { return CharRuns::Rule{.alone = false, .dropped = false}; });
 }
 
-std::unique_ptr<PreTokenizer> without_spaces(CharKind kind) {
+std::unique_ptr<PreTokenizer> without_spaces(CharRuns::Kind kind) {
   return std::make_unique<CharRuns>(kind,
                                     [](int k) { return CharRuns::Rule{.alone = false, .dropped = k == 1}; });
 }
@@ -178,8 +179,8 @@ void add_steps(const json& fields, const std::string& where, PreTokenizers& out)
   if (type == "Sequence") {
     for (const json& part : c.list("pretokenizers")) add_steps(part, where, out);
   } else if (type == "ByteLevel") {
-    out.steps.push_back(std::make_unique<ByteLevel>(
-        c.flag("add_prefix_space", true), c.flag("use_regex", true), /*spell=*/true));
+    out.steps.push_back(
+        std::make_unique<ByteLevel>(c.flag("add_prefix_space", true), c.flag("use_regex", true)));
   } else if (type == "Split") {
     const Component::Pattern p = c.pattern();
     out.steps.push_back(
@@ -201,26 +202,15 @@ void add_steps(const json& fields, const std::string& where, PreTokenizers& out)
   }
 }
 
-/// The component that works last, looking into sequences.
-const json& last_of(const json& fields) {
-  const auto sequence = fields.find("pretokenizers");
-  return fields["type"] == "Sequence" && !sequence->empty() ? last_of(sequence->back()) : fields;
-}
-
 }  // namespace
 
 PreTokenizers make_pre_tokenizers(const json& fields, const std::string& where, bool byte_model) {
   PreTokenizers out;
   if (fields.is_null()) return out;
   add_steps(fields, where, out);
-  const json& last = last_of(fields);
-  if (byte_model && last["type"] == "ByteLevel") {
-    const Component c(last, where, kKind);
-    const bool prefix = c.flag("add_prefix_space", true), words = c.flag("use_regex", true);
-    out.plain_bytes = true;
-    out.steps.pop_back();
-    if (prefix || words) out.steps.push_back(std::make_unique<ByteLevel>(prefix, words, /*spell=*/false));
-  }
+  auto* last = byte_model && !out.steps.empty() ? dynamic_cast<ByteLevel*>(out.steps.back().get()) : nullptr;
+  out.plain_bytes = last != nullptr;
+  if (last && !last->leave_bytes()) out.steps.pop_back();
   return out;
 }
 

@@ -122,10 +122,21 @@ constexpr std::string_view kLlama3 =
 
 }  // namespace
 
+std::string_view pattern_text(WordPattern pattern) {
+  switch (pattern) {
+    case WordPattern::gpt2:
+      return kGpt2;
+    case WordPattern::qwen2:
+      return kQwen2;
+    case WordPattern::llama3:
+      break;
+  }
+  return kLlama3;
+}
+
 std::optional<WordPattern> known_pattern(std::string_view regex) {
-  if (regex == kGpt2) return WordPattern::gpt2;
-  if (regex == kQwen2) return WordPattern::qwen2;
-  if (regex == kLlama3) return WordPattern::llama3;
+  for (const WordPattern p : {WordPattern::gpt2, WordPattern::qwen2, WordPattern::llama3})
+    if (regex == pattern_text(p)) return p;
   return std::nullopt;
 }
 

@@ -17,6 +17,8 @@ namespace pare {
 
 enum class WordPattern { gpt2, qwen2, llama3 };
 
+/// As a tokenizer.json spells it.
+std::string_view pattern_text(WordPattern pattern);
 /// The pattern that a tokenizer.json spells as `regex`, if it is one of these.
 std::optional<WordPattern> known_pattern(std::string_view regex);
 

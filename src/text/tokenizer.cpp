@@ -30,16 +30,18 @@ fs::path Tokenizer::find(const fs::path& path) {
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const fs::path& path) {
-  const fs::path file = find(path);
-  if (file.empty())
+  auto tokenizer = load_if_any(path);
+  if (!tokenizer)
     throw user_error("{}: no tokenizer.json, tokenizer.model or GGUF vocabulary here", path.string());
-  if (Gguf::is_gguf(file)) return std::make_shared<const Tokenizer>(read_gguf_tokenizer(file));
-  return std::make_shared<const Tokenizer>(file.extension() == ".model" ? read_sentencepiece(file)
-                                                                        : read_tokenizer_json(file));
+  return tokenizer;
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::load_if_any(const fs::path& path) {
-  return find(path).empty() ? nullptr : load(path);
+  const fs::path file = find(path);
+  if (file.empty()) return nullptr;
+  return std::make_shared<const Tokenizer>(Gguf::is_gguf(file)            ? read_gguf_tokenizer(file)
+                                           : file.extension() == ".model" ? read_sentencepiece(file)
+                                                                          : read_tokenizer_json(file));
 }
 
 void Tokenizer::encode_text(std::string_view text, bool first, std::vector<i32>& out) const {

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "io/gguf.h"
 #include "text/bpe.h"
+#include "text/split_words.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -14,24 +15,21 @@ enum TokenType : i64 { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4
 
 /// How a tokenizer.json would spell what tokenizer.ggml.pre names. Null for a name that is not known.
 json pre_tokenizer_of(const std::string& name) {
-  const std::string qwen2 =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  const std::string llama3 =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
   const auto bytes = [](bool words) -> json {
     return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", words}};
   };
   const auto sequence = [](const json& first, const json& second) -> json {
     return {{"type", "Sequence"}, {"pretokenizers", json::array({first, second})}};
   };
-  const auto split = [&](const std::string& pattern) {
-    return sequence({{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}},
-                    bytes(false));
+  const auto split = [&](WordPattern pattern) {
+    return sequence(
+        {{"type", "Split"}, {"pattern", {{"Regex", pattern_text(pattern)}}}, {"behavior", "Isolated"}},
+        bytes(false));
   };
   if (name == "gpt-2" || name == "phi-2" || name == "default") return bytes(true);
   if (name == "smollm") return sequence({{"type", "Digits"}, {"individual_digits", true}}, bytes(true));
-  if (name == "qwen2" || name == "deepseek-r1-qwen") return split(qwen2);
-  if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return split(llama3);
+  if (name == "qwen2" || name == "deepseek-r1-qwen") return split(WordPattern::qwen2);
+  if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return split(WordPattern::llama3);
   return {};
 }
 
@@ -87,11 +85,7 @@ class Reader {
     if (prefix) steps.push_back({{"type", "Prepend"}, {"prepend", "\u2581"}});
     steps.push_back({{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}});
     parts_.normalize = make_normalizer({{"type", "Sequence"}, {"normalizers", steps}}, where_);
-    json back = json::array({{{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}},
-                             {{"type", "ByteFallback"}},
-                             {{"type", "Fuse"}}});
-    if (prefix) back.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-    parts_.decode = make_decoder({{"type", "Sequence"}, {"decoders", back}}, where_);
+    parts_.decode = make_sentencepiece_decoder(prefix, where_);
     add_bos_ = true;
   }
 

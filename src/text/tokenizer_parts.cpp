@@ -6,9 +6,13 @@ namespace pare {
 
 void TokenizerParts::add(AddedToken t) {
   if (t.content.empty()) return;
-  i64 next = model->count();
-  for (const auto& [id, token] : added) next = std::max<i64>(next, id + 1);
-  t.id = id_of(t.content).value_or(static_cast<i32>(next));
+  if (const auto known = id_of(t.content)) {
+    t.id = *known;
+  } else {
+    i64 next = model->count();
+    for (const auto& [id, token] : added) next = std::max<i64>(next, id + 1);
+    t.id = static_cast<i32>(next);
+  }
   added_ids[t.content] = t.id;
   std::string text = t.normalized && normalize ? normalize(t.content) : t.content;
   const bool changed = text != t.content;

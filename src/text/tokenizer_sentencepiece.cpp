@@ -49,15 +49,6 @@ class SentencePieceModel : public TokenModel {
   sentencepiece::SentencePieceProcessor processor_;
 };
 
-json decoder_of(bool adds_space) {
-  json parts = json::array();
-  parts.push_back({{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}});
-  parts.push_back({{"type", "ByteFallback"}});
-  parts.push_back({{"type", "Fuse"}});
-  if (adds_space) parts.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  return {{"type", "Sequence"}, {"decoders", parts}};
-}
-
 json read_if_any(const fs::path& file) { return fs::exists(file) ? read_json(file) : json::object(); }
 
 /// {"<extra>": 32000} of added_tokens.json and {"32000": {"content": …}} of tokenizer_config.json.
@@ -89,7 +80,7 @@ TokenizerParts read_sentencepiece(const fs::path& file) {
   const SentencePieceModel& m = *model;
   TokenizerParts parts;
   parts.model = std::move(model);
-  parts.decode = make_decoder(decoder_of(m.adds_space()), file.string());
+  parts.decode = make_sentencepiece_decoder(m.adds_space(), file.string());
   for (i32 id = 0; id < m.size(); ++id)
     if (m.is_special(id)) parts.add({.id = id, .content = std::string(m.piece(id)), .special = true});
   const fs::path dir = file.parent_path();

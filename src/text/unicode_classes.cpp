@@ -243,4 +243,22 @@ Utf8Character character_before(std::string_view text, std::size_t end) {
   return {kBrokenByte, 1};
 }
 
+std::size_t spaces_behind(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const Utf8Character c = character_at(text, at);
+    if (!is_unicode_space(c.code_point)) break;
+    at += c.bytes;
+  }
+  return at;
+}
+
+std::size_t spaces_before(std::string_view text, std::size_t end) {
+  while (end > 0) {
+    const Utf8Character c = character_before(text, end);
+    if (!is_unicode_space(c.code_point)) break;
+    end -= c.bytes;
+  }
+  return end;
+}
+
 }  // namespace pare

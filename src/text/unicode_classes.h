@@ -30,6 +30,9 @@ constexpr u32 kBrokenByte = 0xFFFFFFFF;
 
 /// The character at `at`; a broken byte counts as one character of no class. REQUIRES: at < text.size().
 Utf8Character character_at(std::string_view text, std::size_t at);
+/// Where the spaces that begin at `at` end, and where those that end at `end` begin.
+std::size_t spaces_behind(std::string_view text, std::size_t at);
+std::size_t spaces_before(std::string_view text, std::size_t end);
 /// The character that ends before `end`. REQUIRES: 0 < end <= text.size().
 Utf8Character character_before(std::string_view text, std::size_t end);
 

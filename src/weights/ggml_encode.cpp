@@ -25,21 +25,10 @@ float inverse(float d) { return d != 0 ? 1.0f / d : 0.0f; }
 /// Towards zero; what does not fit an int (1/d overflows for the smallest d) becomes what x86 makes of it.
 int truncated(float x) { return std::fabs(x) < 2e9f ? static_cast<int>(x) : std::numeric_limits<int>::min(); }
 
-/// The value of largest magnitude, with its sign; the first of equals.
-float extreme(const float* x) {
-  float largest = 0, value = 0;
-  for (int i = 0; i < kBlock; ++i)
-    if (std::fabs(x[i]) > largest) {
-      largest = std::fabs(x[i]);
-      value = x[i];
-    }
-  return value;
-}
-
 /// Codes of 0 … 2^bits − 1 around 2^(bits−1): the extreme value gets code 0. Returns d.
 float round_symmetric(const float* x, int bits, int* codes) {
   const int middle = 1 << (bits - 1), most = 2 * middle - 1;
-  const float d = extreme(x) / static_cast<float>(-middle), id = inverse(d);
+  const float d = extreme(x, kBlock) / static_cast<float>(-middle), id = inverse(d);
   for (int i = 0; i < kBlock; ++i)
     codes[i] = std::min(most, truncated(x[i] * id + (static_cast<float>(middle) + 0.5f)));
   return d;
@@ -102,7 +91,7 @@ Fit fit_iq4_nl(const float* x, float id) {
 void encode_iq4_nl(const float* x, u8* block) {
   constexpr float kTiny = 1e-15f;
   constexpr int kTries = 7;
-  const float max = extreme(x);
+  const float max = extreme(x, kBlock);
   float d = 0;
   if (std::fabs(max) >= kTiny) {
     const Fit first = fit_iq4_nl(x, 1 / (-max / kIq4NlValues[0]));

@@ -26,6 +26,14 @@ inline int nearest_int(float x) {
   return static_cast<int>(bits & 0x007fffff) - 0x00400000;
 }
 
+/// The one of n values that has the largest magnitude, with its sign; the first of equals.
+inline float extreme(const float* x, int n) {
+  float value = 0;
+  for (int i = 0; i < n; ++i)
+    if (__builtin_fabsf(x[i]) > __builtin_fabsf(value)) value = x[i];
+  return value;
+}
+
 /// One block of 256 values of a K format: weights/ggml_encode_k.cpp.
 void encode_ggml_k_block(GgmlType type, const float* x, u8* block);
 

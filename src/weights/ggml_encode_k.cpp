@@ -22,17 +22,6 @@ float put_f16(u8* at, float value) {
 
 int clamped(float x, int low, int high) { return std::clamp(nearest_int(x), low, high); }
 
-/// The value of largest magnitude, with its sign; the first of equals.
-float extreme(const float* x, int n) {
-  float largest = 0, value = 0;
-  for (int i = 0; i < n; ++i)
-    if (std::fabs(x[i]) > largest) {
-      largest = std::fabs(x[i]);
-      value = x[i];
-    }
-  return value;
-}
-
 // ---- x ≈ scale · code + min, min ≤ 0: Q2_K, Q4_K, Q5_K ----
 
 struct RangeSearch {

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "io/utf8.h"
+#include "refusal.h"
 #include "weights/ggml_encode.h"
 
 namespace pare {
@@ -54,21 +55,6 @@ struct Parts {
     return out + data;
   }
 };
-
-/// The message of the user error that `action` throws.
-template <class Action>
-std::string refusal(Action&& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::user) << e.what();
-    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << "more than one line: " << e.what();
-    EXPECT_TRUE(is_utf8(e.what()));
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return "";
-}
 
 /// Opens a file and all its matrices.
 void read_all(const fs::path& file) {

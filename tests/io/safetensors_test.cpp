@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "io/utf8.h"
+#include "refusal.h"
 
 namespace pare {
 namespace {
@@ -40,21 +41,6 @@ std::string file_bytes(const std::string& header, const std::string& data) {
   std::string out(8, '\0');
   std::memcpy(out.data(), &n, 8);
   return out + header + data;
-}
-
-/// The message of the user error that `action` throws.
-template <class Action>
-std::string refusal(Action&& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.fault(), Fault::user) << e.what();
-    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << "more than one line: " << e.what();
-    EXPECT_TRUE(is_utf8(e.what()));
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return "";
 }
 
 TEST(SafeTensors, RefusesEveryHostileFile) {

@@ -61,4 +61,12 @@ inline Tensor shifted(const std::vector<std::vector<i32>>& sequences) {
   return t;
 }
 
+inline Tensor logits_of(const Model& m, const std::vector<i32>& ids) {
+  Acts acts;
+  forward(m, pack_sequences({ids}), acts);
+  Tensor logits;
+  head(m, acts.out, logits);
+  return logits;
+}
+
 }  // namespace pare::fixture

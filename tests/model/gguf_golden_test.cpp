@@ -33,14 +33,6 @@ class GgufModel : public testing::TestWithParam<std::string> {
   fs::path file() const { return kQuant / "gguf" / (GetParam() + ".gguf"); }
 };
 
-Tensor logits_of(const Model& m, const std::vector<i32>& ids) {
-  Acts acts;
-  forward(m, pack_sequences({ids}), acts);
-  Tensor logits;
-  head(m, acts.out, logits);
-  return logits;
-}
-
 TEST_P(GgufModel, LogitsAreThoseOfTheDequantisedWeights) {
   // Where only the expected values are kept, our own file stands in: its bytes are the reference's (below).
   const fs::path ours = temporary_beside(fs::temp_directory_path() / "export.gguf");
@@ -49,7 +41,7 @@ TEST_P(GgufModel, LogitsAreThoseOfTheDequantisedWeights) {
   fs::remove(ours);
   const SafeTensors expected = SafeTensors::open(kQuant / "gguf" / (GetParam() + ".expected.safetensors"));
   const Tensor want = expected.tensor("logits_f32_dequant");
-  const Tensor logits = logits_of(m, fixture::ids(expected.tensor("input_ids")));
+  const Tensor logits = fixture::logits_of(m, fixture::ids(expected.tensor("input_ids")));
   ASSERT_EQ(logits.count(), want.count());
   EXPECT_LE(fixture::max_difference(logits.f32(), want.f32(), want.count()), kLogits);
 }

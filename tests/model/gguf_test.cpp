@@ -59,14 +59,6 @@ void expect_same_weights(const Model& a, const Model& b) {
   EXPECT_TRUE(values.empty());
 }
 
-Tensor logits_of(const Model& m, const std::vector<i32>& ids) {
-  Acts acts;
-  forward(m, pack_sequences({ids}), acts);
-  Tensor logits;
-  head(m, acts.out, logits);
-  return logits;
-}
-
 TEST_F(GgufRoundTrip, EveryFamilyKeepsItsBitsAndItsLogits) {
   for (const std::string& name : fixture::random_models()) {
     SCOPED_TRACE(name);
@@ -85,7 +77,7 @@ TEST_F(GgufRoundTrip, EveryFamilyKeepsItsBitsAndItsLogits) {
       EXPECT_NEAR(b.rope.inv_freq[i] / a.rope.inv_freq[i], 1, 1e-6);
     const SafeTensors golden = fixture::golden(fixture::dir(name));
     const std::vector<i32> ids = fixture::ids(golden.tensor("input_ids"), 0);
-    const Tensor logits = logits_of(there, ids), want = golden.tensor("logits");
+    const Tensor logits = fixture::logits_of(there, ids), want = golden.tensor("logits");
     EXPECT_LE(fixture::max_difference(logits.f32(), want.f32(), logits.count()), 1e-4);
 
     const fs::path back = dir_ / (name + "-back");

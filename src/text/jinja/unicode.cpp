@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "text/bytes.h"
 #include "text/jinja/unicode_cases.h"
 #include "text/jinja/unicode_classes.h"
 #include "text/unicode_classes.h"
@@ -101,13 +102,7 @@ std::vector<u32> code_points(std::string_view text) {
   return out;
 }
 
-void append_code_point(std::string& out, u32 p) {
-  auto put = [&](u32 byte) { out.push_back(static_cast<char>(byte)); };
-  if (p < 0x80) return put(p);
-  if (p < 0x800) return put(0xC0 | p >> 6), put(0x80 | (p & 0x3F));
-  if (p < 0x10000) return put(0xE0 | p >> 12), put(0x80 | (p >> 6 & 0x3F)), put(0x80 | (p & 0x3F));
-  put(0xF0 | p >> 18), put(0x80 | (p >> 12 & 0x3F)), put(0x80 | (p >> 6 & 0x3F)), put(0x80 | (p & 0x3F));
-}
+void append_code_point(std::string& out, u32 p) { out += utf8(p); }
 
 std::string from_code_points(const std::vector<u32>& points) {
   std::string out;
