@@ -249,7 +249,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 
 std::string text_repr(std::string_view text) {
   const bool has_single = text.find('\'') != text.npos, has_double = text.find('"') != text.npos;
-  const u32 quote = has_single && !has_double ? '"' : '\'';
+  const u32 quote = has_single && !has_double ? U'"' : U'\'';
   std::string out(1, static_cast<char>(quote));
   for (std::size_t at = 0; at < text.size();) {
     const u32 p = next_code_point(text, at);
