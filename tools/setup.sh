@@ -7,7 +7,7 @@ packages=(
   g++ cmake ninja-build make pkg-config
   libhwy-dev libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
   libspdlog-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libsimdjson-dev libssl-dev libsqlite3-dev
-  libcurl4-openssl-dev libgtest-dev libbenchmark-dev libcpp-httplib-dev
+  libcurl4-openssl-dev libeigen3-dev libgtest-dev libbenchmark-dev libcpp-httplib-dev
   clang-format clang-tidy git ca-certificates python3
 )
 

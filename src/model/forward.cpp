@@ -77,54 +77,98 @@ std::vector<AttentionSeq> key_runs(
 
 }  // namespace
 
-void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out) {
+namespace {
+
+const LayerParams& params_of(const Model& model, i64 layer) {
+  return model.params.layers[static_cast<std::size_t>(layer)];
+}
+
+void copy_rows(const Tensor& from, Tensor& to) {
+  std::memcpy(to.raw(), from.raw(), static_cast<std::size_t>(from.bytes()));
+}
+
+void norm_heads(const Config& c, const LayerParams& p, i64 N, LayerActs& s) {
+  std::swap(s.q, s.q_raw), std::swap(s.k, s.k_raw);
+  reuse(s.q, {N, c.H * c.E}), reuse(s.k, {N, c.K * c.E});
+  reuse(s.r_q, {N * c.H}), reuse(s.r_k, {N * c.K});
+  Tensor q = s.q.reshaped({N * c.H, c.E}), k = s.k.reshaped({N * c.K, c.E});
+  rmsnorm(s.q_raw.reshaped({N * c.H, c.E}), p.norm_q, c.norm_eps, q, s.r_q);
+  rmsnorm(s.k_raw.reshaped({N * c.K, c.E}), p.norm_k, c.norm_eps, k, s.r_k);
+}
+
+}  // namespace
+
+void attention_input(const Model& model, i64 layer, LayerActs& s) {
   const Config& c = model.config;
-  const LayerParams& p = model.params.layers[static_cast<std::size_t>(layer)];
+  const LayerParams& p = params_of(model, layer);
+  const i64 N = s.x_in.dim(0);
+  reuse(s.a, {N, c.D});
+  for (Tensor* t : {&s.m_att, &s.r_att}) reuse(*t, {N});
+  norm(c, s.x_in, p.norm_att, p.norm_att_b, s.a, s.m_att, s.r_att);  // a (N,D)
+}
+
+void attend(const Model& model, i64 layer, const Batch& batch, LayerActs& s) {
+  const Config& c = model.config;
+  const LayerParams& p = params_of(model, layer);
   const i64 N = batch.rows();
-  for (Tensor* t : {&s.a, &s.x_mid}) reuse(*t, {N, c.D});
-  for (Tensor* t : {&s.m_att, &s.r_att, &s.m_mlp, &s.r_mlp}) reuse(*t, {N});
   for (Tensor* t : {&s.q, &s.o}) reuse(*t, {N, c.H * c.E});
   for (Tensor* t : {&s.k, &s.v}) reuse(*t, {N, c.K * c.E});
-  for (Tensor* t : {&s.u, &s.h}) reuse(*t, {N, c.F});
   reuse(s.lse, {N, c.H});
-
-  // ---- attention ----
-  norm(c, s.x_in, p.norm_att, p.norm_att_b, s.a, s.m_att, s.r_att);  // a (N,D)
-  linear(s.a, p.wq, p.bq, s.q, model.products);                      // q (N,H,E)
-  linear(s.a, p.wk, p.bk, s.k, model.products);                      // k (N,K,E)
-  linear(s.a, p.wv, p.bv, s.v, model.products);                      // v (N,K,E)
-  if (c.qk_norm) {
-    std::swap(s.q, s.q_raw), std::swap(s.k, s.k_raw);
-    reuse(s.q, {N, c.H * c.E}), reuse(s.k, {N, c.K * c.E});
-    reuse(s.r_q, {N * c.H}), reuse(s.r_k, {N * c.K});
-    Tensor q = s.q.reshaped({N * c.H, c.E}), k = s.k.reshaped({N * c.K, c.E});
-    rmsnorm(s.q_raw.reshaped({N * c.H, c.E}), p.norm_q, c.norm_eps, q, s.r_q);
-    rmsnorm(s.k_raw.reshaped({N * c.K, c.E}), p.norm_k, c.norm_eps, k, s.r_k);
-  }
+  linear(s.a, p.wq, p.bq, s.q, model.products);  // q (N,H,E)
+  linear(s.a, p.wk, p.bk, s.k, model.products);  // k (N,K,E)
+  linear(s.a, p.wv, p.bv, s.v, model.products);  // v (N,K,E)
+  if (c.qk_norm) norm_heads(c, p, N, s);
   rotate(c, batch, s.q);
   rotate(c, batch, s.k);
   const AttentionShape shape = attention_shape(c, layer);
   attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
-  std::memcpy(s.x_mid.raw(), s.x_in.raw(), static_cast<std::size_t>(s.x_in.bytes()));
-  linear_add(s.o, p.wo, p.bo, s.x_mid, model.products);  // x_mid = x + o·woᵀ
+}
 
-  // ---- feed-forward ----
-  const Tensor* b = &s.a;  // a parallel block feeds both halves from one norm
-  if (!c.parallel_block) {
-    reuse(s.b, {N, c.D});
-    norm(c, s.x_mid, p.norm_mlp, p.norm_mlp_b, s.b, s.m_mlp, s.r_mlp);  // b (N,D)
-    b = &s.b;
-  }
-  linear(*b, p.w_up, p.b_up, s.u, model.products);  // u (N,F)
+void attention_output(const Model& model, i64 layer, LayerActs& s) {
+  const LayerParams& p = params_of(model, layer);
+  reuse(s.x_mid, s.x_in.shape());
+  copy_rows(s.x_in, s.x_mid);
+  linear_add(s.o, p.wo, p.bo, s.x_mid, model.products);  // x_mid = x + o·woᵀ
+}
+
+const Tensor& mlp_input(const Model& model, i64 layer, LayerActs& s) {
+  const Config& c = model.config;
+  if (c.parallel_block) return s.a;
+  const LayerParams& p = params_of(model, layer);
+  const i64 N = s.x_mid.dim(0);
+  reuse(s.b, {N, c.D});
+  for (Tensor* t : {&s.m_mlp, &s.r_mlp}) reuse(*t, {N});
+  norm(c, s.x_mid, p.norm_mlp, p.norm_mlp_b, s.b, s.m_mlp, s.r_mlp);  // b (N,D)
+  return s.b;
+}
+
+void mlp_hidden(const Model& model, i64 layer, const Tensor& b, LayerActs& s) {
+  const Config& c = model.config;
+  const LayerParams& p = params_of(model, layer);
+  const i64 N = b.dim(0);
+  for (Tensor* t : {&s.u, &s.h}) reuse(*t, {N, c.F});
+  linear(b, p.w_up, p.b_up, s.u, model.products);  // u (N,F)
   if (c.mlp == Mlp::gated_silu) {
     reuse(s.g, {N, c.F});
-    linear(*b, p.w_gate, p.b_gate, s.g, model.products);  // g (N,F)
-    silu_mul(s.g, s.u, s.h);                              // h = silu(g) · u
+    linear(b, p.w_gate, p.b_gate, s.g, model.products);  // g (N,F)
+    silu_mul(s.g, s.u, s.h);                             // h = silu(g) · u
   } else {
     gelu_tanh(s.u, s.h);
   }
-  std::memcpy(x_out.raw(), s.x_mid.raw(), static_cast<std::size_t>(s.x_mid.bytes()));
+}
+
+void mlp_output(const Model& model, i64 layer, LayerActs& s, Tensor& x_out) {
+  const LayerParams& p = params_of(model, layer);
+  copy_rows(s.x_mid, x_out);
   linear_add(s.h, p.w_down, p.b_down, x_out, model.products);  // x_out = x_mid + h·w_downᵀ
+}
+
+void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out) {
+  attention_input(model, layer, s);
+  attend(model, layer, batch, s);
+  attention_output(model, layer, s);
+  mlp_hidden(model, layer, mlp_input(model, layer, s), s);
+  mlp_output(model, layer, s, x_out);
 }
 
 void forward(const Model& model, const Batch& batch, Acts& acts) {

@@ -64,4 +64,13 @@ AttentionShape attention_shape(const Config& c, i64 layer);
 /// One layer: reads s.x_in, fills s, writes x_out (N,D). Part of forward; backward calls it to compute again.
 void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out);
 
+/// Its steps, in this order, for whoever changes weights between them; each reads what those before it made.
+void attention_input(const Model& model, i64 layer, LayerActs& s);             // x_in → a
+void attend(const Model& model, i64 layer, const Batch& batch, LayerActs& s);  // a → q, k, v, o
+void attention_output(const Model& model, i64 layer, LayerActs& s);            // x_in, o → x_mid
+/// The input of the MLP: s.b, or s.a where a parallel block feeds both halves from one norm.
+const Tensor& mlp_input(const Model& model, i64 layer, LayerActs& s);           // x_mid → b
+void mlp_hidden(const Model& model, i64 layer, const Tensor& b, LayerActs& s);  // b → g, u, h
+void mlp_output(const Model& model, i64 layer, LayerActs& s, Tensor& x_out);    // x_mid, h → x_out
+
 }  // namespace pare

@@ -1,0 +1,120 @@
+#include "compress/gptq.h"
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "compress/int_columns.h"
+#include "compress/inverse_factor.h"
+#include "ops/gemm.h"
+#include "weights/read_options.h"
+
+namespace pare {
+namespace {
+
+/// What a sweep starts from: columns in its order, dead inputs without weights.
+struct Start {
+  std::vector<i64> order;
+  Tensor w, importance;
+  InverseFactor factor;
+};
+
+Tensor diagonal_of(const Tensor& h) {
+  const i64 K = h.dim(0);
+  Tensor d = Tensor::empty({K});
+  for (i64 k = 0; k < K; ++k) d.f32()[k] = h.f32()[k * K + k];
+  return d;
+}
+
+Start start(const Tensor& w, const Tensor& h, const SweepOptions& o, i64 group) {
+  const auto [N, K] = dims<2>("column sweep", w);
+  expect("column sweep", h, {K, K});
+  expect_finite_weight("column sweep", w);
+  Start s;
+  s.order = column_order(o.order, diagonal_of(h), group);
+  s.w = reorder_columns(w, s.order);
+  const Tensor ordered = o.order == ColumnOrder::natural ? h : reorder_both(h, s.order);
+  s.importance = diagonal_of(ordered);
+  s.factor = inverse_factor(ordered, o.damping);
+  for (const i64 k : s.factor.dead)
+    for (i64 n = 0; n < N; ++n) s.w.f32()[n * K + k] = 0;
+  return s;
+}
+
+std::optional<Pruning> ordered(const std::optional<Pruning>& pruning, const Start& s, ColumnOrder order) {
+  if (!pruning || order == ColumnOrder::natural) return pruning;
+  if (!pruning->mask.defined())
+    throw user_error("pruning while sweeping needs the natural order of columns, or a mask");
+  Pruning out = *pruning;
+  const i64 N = out.mask.dim(0), K = out.mask.dim(1);
+  out.mask = Tensor::empty({N, K}, DType::u8);
+  for (i64 n = 0; n < N; ++n)
+    for (i64 p = 0; p < K; ++p)
+      out.mask.data<u8>()[n * K + p] = pruning->mask.data<u8>()[n * K + s.order[static_cast<std::size_t>(p)]];
+  return out;
+}
+
+Swept to_integers(const Start& s,
+                  const IntSweepOptions& o,
+                  const std::optional<Pruning>& pruning,
+                  DType scale_dtype,
+                  bool& fits) {
+  const i64 N = s.w.dim(0), K = s.w.dim(1);
+  const IntFitOptions fit{o.format.bits, o.format.symmetric, scale_dtype, o.least_range};
+  IntColumns integers(
+      N, ColumnGroups(s.order, o.format.group), s.importance, [&](auto weights, auto importance) {
+        return fit_int_grid_to(weights, importance, fit);
+      });
+  Tensor w = s.w.clone();
+  if (o.order == ColumnOrder::activation) integers.fit_all(w);
+  SweepResult result;
+  if (pruning) {
+    PrunedColumns pruned(N, K, *pruning, &integers);
+    result = column_sweep(w, s.factor.u, pruned, o.block);
+  } else {
+    result = column_sweep(w, s.factor.u, integers, o.block);
+  }
+  fits = integers.fit_f16();
+  return {int_group_weight("column sweep",
+                           restore_columns(integers.codes(), s.order),
+                           integers.scales().to(scale_dtype),
+                           o.format.symmetric ? Tensor() : integers.zeros(),
+                           o.format),
+          result.loss,
+          s.factor.damping};
+}
+
+}  // namespace
+
+Swept sweep_to_integers(const Tensor& w,
+                        const Tensor& h,
+                        const IntSweepOptions& o,
+                        const std::optional<Pruning>& pruning) {
+  const Start s = start(w, h, o, o.format.group);
+  const std::optional<Pruning> in_order = ordered(pruning, s, o.order);
+  bool fits = true;
+  Swept swept = to_integers(s, o, in_order, DType::f16, fits);
+  return fits ? swept : to_integers(s, o, in_order, DType::bf16, fits);
+}
+
+Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& o) {
+  if (o.order != ColumnOrder::natural) throw bug("sweep_to_sparse: the order is not the natural one");
+  Start s = start(w, h, o, 0);
+  PrunedColumns pruned(w.dim(0), w.dim(1), pruning, nullptr);
+  const SweepResult result = column_sweep(s.w, s.factor.u, pruned, o.block);
+  return {Weight(s.w), result.loss, s.factor.damping};
+}
+
+double gram_loss(const Tensor& w, const Tensor& q, const Tensor& h) {
+  const auto [N, K] = dims<2>("gram_loss", w);
+  expect("gram_loss", q, {N, K});
+  expect("gram_loss", h, {K, K});
+  Tensor d = Tensor::empty({N, K}), dh = Tensor::empty({N, K});
+  for (i64 i = 0; i < N * K; ++i) d.f32()[i] = w.f32()[i] - q.f32()[i];
+  GemmB b;
+  b.data = h.f32(), b.stride = K;
+  gemm(N, K, K, {d.f32(), K}, b, dh.f32(), K, Result::write);
+  double sum = 0;
+  for (i64 i = 0; i < N * K; ++i) sum += static_cast<double>(d.f32()[i]) * dh.f32()[i];
+  return sum;
+}
+
+}  // namespace pare

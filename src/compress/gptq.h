@@ -1,0 +1,44 @@
+// A linear layer's weights on integer grids, or pruned, or both, by one column sweep over its Gram matrix.
+// Source: Frantar et al. 2022, arXiv:2210.17323; Frantar & Alistarh 2023, arXiv:2301.00774.
+#pragma once
+#include <optional>
+
+#include "compress/column_order.h"
+#include "compress/int_fit.h"
+#include "compress/pruned_columns.h"
+#include "weights/int_group.h"
+
+namespace pare {
+
+struct SweepOptions {
+  double damping = 0.01;
+  i64 block = 128;
+  ColumnOrder order = ColumnOrder::natural;
+};
+
+struct IntSweepOptions : SweepOptions {
+  IntGroupOptions format;
+  double least_range = 0.5;  // IntFitOptions::least
+};
+
+struct Swept {
+  Weight weight;
+  double loss = 0;     // tr((W−Q)(H+λI)(W−Q)ᵀ)
+  double damping = 0;  // that served, see inverse_factor.h
+};
+
+/// W (N, K) f32 dense, H (K, K) f32 → integers of the format. With `pruning`, part of them are the code of 0.
+/// Weights of dead inputs become 0. Throws a user error on bad options, NaN or Inf in W, H that cannot be
+/// factored, and on a pattern N:M or a sparsity with an order other than natural.
+Swept sweep_to_integers(const Tensor& w,
+                        const Tensor& h,
+                        const IntSweepOptions& options,
+                        const std::optional<Pruning>& pruning = {});
+
+/// W (N, K) f32 dense, H (K, K) f32 → dense f32 with zeros. Order: natural.
+Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& options);
+
+/// tr((W−Q) H (W−Q)ᵀ), the loss that all of this is about; Q (N, K) f32.
+double gram_loss(const Tensor& w, const Tensor& q, const Tensor& h);
+
+}  // namespace pare
