@@ -78,6 +78,16 @@ std::vector<Tensor> lowest_global_masks(std::span<const Tensor> scores, double s
   return masks;
 }
 
+Tensor wanda_scores(const Tensor& w, const Tensor& gram_diagonal) {
+  const auto [N, K] = dims<2>("wanda_scores", w);
+  expect("wanda_scores", gram_diagonal, {K});
+  Tensor out = Tensor::empty({N, K});
+  for (i64 n = 0; n < N; ++n)
+    for (i64 k = 0; k < K; ++k)
+      out.f32()[n * K + k] = std::abs(w.f32()[n * K + k]) * std::sqrt(gram_diagonal.f32()[k]);
+  return out;
+}
+
 Tensor lowest_mask(const Tensor& scores, double sparsity) {
   return lowest_global_masks({&scores, 1}, sparsity)[0];
 }

@@ -15,6 +15,10 @@ namespace pare {
 /// |w| for w f32, bf16 or f16 of any shape, as f32.
 Tensor magnitudes(const Tensor& w);
 
+/// |w[n,k]| · √H[k,k] for w (N, K) f32 and diag H (K): the size of what a weight adds to the output, over all
+/// tokens. Source: Sun et al. 2023, arXiv:2306.11695 (Wanda).
+Tensor wanda_scores(const Tensor& w, const Tensor& gram_diagonal);
+
 /// Prunes the lowest of all scores (N, K) f32 together.
 Tensor lowest_mask(const Tensor& scores, double sparsity);
 /// Prunes the lowest within each row: round(sparsity · K) of every row.

@@ -32,8 +32,6 @@ Batch pack_sequences(const std::vector<std::vector<i32>>& sequences) {
   return batch;
 }
 
-namespace {
-
 void embed(const Model& model, const Tensor& ids, Tensor& x) {
   const i64 N = ids.dim(0), V = model.config.V, D = model.config.D;
   const i32* id = ids.data<i32>();
@@ -47,6 +45,8 @@ void embed(const Model& model, const Tensor& ids, Tensor& x) {
       model.params.embed.format().decode(id[n], id[n] + 1, 0, D, out + n * D, D);
   });
 }
+
+namespace {
 
 void norm(
     const Config& c, const Tensor& x, const Tensor& w, const Tensor& b, Tensor& y, Tensor& m, Tensor& r) {

@@ -52,6 +52,9 @@ struct Acts {
 /// Throws a user error for an id outside the vocabulary, naming it and its row.
 void forward(const Model& model, const Batch& batch, Acts& acts);
 
+/// ids (N) → x (N,D). Throws a user error for an id outside the vocabulary, naming it and its row.
+void embed(const Model& model, const Tensor& ids, Tensor& x);
+
 /// hidden (N,D), rows of acts.out → logits (N,V).
 void head(const Model& model, const Tensor& hidden, Tensor& logits);
 

@@ -149,6 +149,21 @@ void Job::write(const std::string& name, const Weight& weight) {
   journal_[name] = {options, file};
 }
 
+Weight Job::result(const std::string& name) const {
+  const auto it = journal_.find(name);
+  if (it == journal_.end()) throw bug("{}: {} is not written yet", input_.stage, name);
+  const SafeTensors file = SafeTensors::open(it->second.file);
+  if (it->second.options.is_null()) return Weight(file.tensor(name));
+  const Weight before = weight(name);
+  return weight_from_tensors(it->second.file.string(),
+                             it->second.options,
+                             before.rows(),
+                             before.cols(),
+                             [&](const std::string& suffix) {
+                               return file.has(name + suffix) ? file.tensor(name + suffix) : Tensor();
+                             });
+}
+
 void Job::each_linear(const std::function<Weight(const std::string&, const Weight&)>& change) {
   const std::vector<std::string> names = linears();
   start_progress(input_.stage, static_cast<i64>(names.size()));

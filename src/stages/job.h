@@ -57,6 +57,8 @@ class Job {
   void write(const std::string& name, const Weight& weight);
   /// Whether an earlier job has written it already.
   bool written(const std::string& name) const { return journal_.contains(name); }
+  /// The value that write() keeps.
+  Weight result(const std::string& name) const;
   /// write(name, change(name, weight)) for each of linears() not yet written, with progress, stopping cleanly
   /// between two when a signal came.
   void each_linear(const std::function<Weight(const std::string& name, const Weight& weight)>& change);
@@ -65,6 +67,7 @@ class Job {
 
   const std::filesystem::path& work() const { return input_.work; }
   const std::filesystem::path& out() const { return input_.out; }
+  const std::string& stage() const { return input_.stage; }
   u64 seed() const { return input_.seed; }
   Rng rng(u64 stream) const { return Rng(input_.seed, stream); }
   const std::string& compute() const { return input_.compute; }

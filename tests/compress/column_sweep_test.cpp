@@ -14,6 +14,7 @@
 #include "compress/gram.h"
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
+#include "compress/masks.h"
 #include "io/safetensors.h"
 #include "ref/ops.h"
 
@@ -359,6 +360,24 @@ TEST(ColumnSweepGolden, sparse_weights_are_those_of_the_reference) {
     for (i64 i = 0; i < ours.count(); ++i)
       far += std::abs(ours.f32()[i] - theirs.f32()[i]) > 2e-6 * (1 + std::abs(theirs.f32()[i]));
     EXPECT_EQ(far, 0) << (pattern ? "2:4" : "50 %");
+  }
+}
+
+TEST(ColumnSweepGolden, masks_are_those_of_wanda) {
+  if (!fs::exists(kParity)) GTEST_SKIP() << "the shared fixtures are not here";
+  const SafeTensors file = SafeTensors::open(kParity / "parity.safetensors");
+  const Tensor w = file.tensor("W").to_f32(), h = file.tensor("H").to_f32();
+  const i64 K = w.dim(1);
+  Tensor d = Tensor::empty({K});
+  for (i64 k = 0; k < K; ++k) d.f32()[k] = h.f32()[k * K + k];
+  const Tensor scores = wanda_scores(w, d);
+  const Tensor half = lowest_per_row_mask(scores, 0.5), pattern = n_of_m_mask(scores, 2, 4);
+  const auto half_bytes = file.tensor("ref.wanda.50.mask"),
+             pattern_bytes = file.tensor("ref.wanda.2of4.mask");
+  for (i64 i = 0; i < w.count(); ++i) {
+    // The reference's masks say what is pruned.
+    ASSERT_NE(half.data<u8>()[i], half_bytes.data<u8>()[i]) << i;
+    ASSERT_NE(pattern.data<u8>()[i], pattern_bytes.data<u8>()[i]) << i;
   }
 }
 

@@ -1,0 +1,83 @@
+#include "stages/calibration.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "eval/texts.h"
+#include "text/problem_source.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+namespace {
+
+/// Problems come in the order of their source: the first ones that hold so many tokens.
+void take_problems(const CalibrationOptions& o,
+                   const Job& job,
+                   const Tokenizer& tokenizer,
+                   Calibration& out) {
+  constexpr i64 kTokensOfAShortProblem = 40;
+  const JudgedText text = judged_text(job.data("calib"), o.tokens / kTokensOfAShortProblem + 1, tokenizer);
+  for (const std::vector<i32>& ids : text.sequences) {
+    if (out.tokens >= o.tokens) break;
+    const i64 keep = std::min<i64>(static_cast<i64>(ids.size()), o.tokens - out.tokens);
+    out.sequences.emplace_back(ids.begin(), ids.begin() + keep);
+    out.tokens += keep;
+  }
+}
+
+/// Pieces of the text at places that do not overlap, in a seeded order.
+void take_pieces(const CalibrationOptions& o, const Job& job, const Tokenizer& tokenizer, Calibration& out) {
+  const JudgedText text = judged_text(job.data("calib"), 0, tokenizer);
+  const std::vector<i32>& ids = text.sequences.front();
+  const i64 all = static_cast<i64>(ids.size()), length = std::min(o.length, all);
+  std::vector<i64> pieces(static_cast<std::size_t>(length ? all / length : 0));
+  std::iota(pieces.begin(), pieces.end(), i64{0});
+  Rng rng = job.rng(0xca11b);
+  shuffle(pieces, rng);
+  for (const i64 piece : pieces) {
+    if (out.tokens >= o.tokens) break;
+    const i64 keep = std::min(length, o.tokens - out.tokens);
+    const auto begin = ids.begin() + piece * length;
+    out.sequences.emplace_back(begin, begin + keep);
+    out.tokens += keep;
+  }
+}
+
+bool is_arithmetic(const std::string& token) {
+  return token.find_first_of("0123456789+-*/=<>%$") != token.npos;
+}
+
+/// Weights of mean 1, four to one for tokens with digits or signs of arithmetic.
+std::vector<std::vector<float>> math_weights(const Calibration& c, const Tokenizer& tokenizer) {
+  constexpr float kFactor = 4;
+  std::vector<std::vector<float>> out;
+  double sum = 0;
+  for (const std::vector<i32>& ids : c.sequences) {
+    std::vector<float>& weights = out.emplace_back();
+    for (const i32 id : ids) {
+      weights.push_back(is_arithmetic(tokenizer.token_text(id)) ? kFactor : 1.0f);
+      sum += weights.back();
+    }
+  }
+  const auto scale = static_cast<float>(static_cast<double>(c.tokens) / sum);
+  for (std::vector<float>& weights : out)
+    for (float& w : weights) w *= scale;
+  return out;
+}
+
+}  // namespace
+
+Calibration calibration_of(const CalibrationOptions& o, const Job& job) {
+  const auto tokenizer = Tokenizer::load(job.source());
+  Calibration out;
+  if (is_problem_source(job.data("calib")))
+    take_problems(o, job, *tokenizer, out);
+  else
+    take_pieces(o, job, *tokenizer, out);
+  if (out.tokens == 0) throw user_error("data.calib ({}) holds no token", job.data("calib"));
+  if (o.importance == "math") out.weights = math_weights(out, *tokenizer);
+  return out;
+}
+
+}  // namespace pare

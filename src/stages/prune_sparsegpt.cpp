@@ -1,0 +1,47 @@
+// Zero weights one input at a time, and make each loss good in the inputs still to come.
+// Source: Frantar & Alistarh 2023, arXiv:2301.00774.  Reads: model, data.calib.  Writes: model.
+#include "compress/gptq.h"
+#include "stages/calibration.h"
+#include "stages/sparsity.h"
+
+namespace pare {
+namespace {
+
+struct Options : CalibrationOptions, SparsityOptions {
+  double damping = 0.01;
+};
+
+constexpr std::tuple fields = std::tuple_cat(
+    sparsity_fields<Options>,
+    std::tuple{field(
+        "damping", &Options::damping, "share of the mean that is added to the diagonal", between(1e-6, 1))},
+    calibration_fields<Options>);
+
+Cost estimate(const Options& o, const ModelShape& m) {
+  return walk_cost(
+      o, m, stored_bits(o, m), [](double N, double K) { return K * K * K + N * K * K + 60 * N * K; });
+}
+
+void run(const Options& o, Job& job) {
+  SweepOptions sweep;
+  sweep.damping = o.damping;
+  i64 index = 0;
+  walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
+    const Tensor dense = w.decode_all();
+    const Swept swept = sweep_to_sparse(dense, gram.matrix(), pruning_of(o), sweep);
+    report_sweep(job, name, index++, swept, dense, gram, o.damping);
+    return stored_sparse(o, swept.weight.dense(), w.dense().dtype());
+  });
+}
+
+const bool added = add_stage("prune.sparsegpt",
+                             1,
+                             "zero weights, the loss made good in the inputs to come",
+                             fields,
+                             estimate,
+                             run,
+                             Makes::changed_model,
+                             {"calib"});
+
+}  // namespace
+}  // namespace pare

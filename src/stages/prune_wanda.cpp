@@ -1,0 +1,42 @@
+// Zero the weights of smallest |w| · ‖input‖ in each row; what is kept is not changed.
+// Source: Sun et al. 2023, arXiv:2306.11695.  Reads: model, data.calib.  Writes: model.
+#include <cmath>
+
+#include "compress/masks.h"
+#include "stages/calibration.h"
+#include "stages/sparsity.h"
+
+namespace pare {
+namespace {
+
+struct Options : CalibrationOptions, SparsityOptions {};
+
+constexpr std::tuple fields = std::tuple_cat(sparsity_fields<Options>, calibration_fields<Options>);
+
+Cost estimate(const Options& o, const ModelShape& m) {
+  return walk_cost(o, m, stored_bits(o, m), [](double N, double K) { return 60 * N * K; });
+}
+
+void run(const Options& o, Job& job) {
+  const Pruning pruning = pruning_of(o);
+  walk_blocks(job, calibration_of(o, job), [&](const std::string&, const Weight& w, const Gram& gram) {
+    const Tensor scores = wanda_scores(w.decode_all(), gram.diagonal());
+    const Tensor mask = pruning.of ? n_of_m_mask(scores, pruning.keep, pruning.of)
+                                   : lowest_per_row_mask(scores, pruning.sparsity);
+    Tensor pruned = w.dense().clone();
+    apply_mask(mask, pruned);
+    return stored_sparse(o, pruned, pruned.dtype());
+  });
+}
+
+const bool added = add_stage("prune.wanda",
+                             1,
+                             "zero the weights that matter least to the outputs",
+                             fields,
+                             estimate,
+                             run,
+                             Makes::changed_model,
+                             {"calib"});
+
+}  // namespace
+}  // namespace pare

@@ -1,0 +1,86 @@
+// Round to integers one input at a time, and make each rounding error good in the inputs still to come. The
+// standard for 3 and 4 bits. Source: Frantar et al. 2022, arXiv:2210.17323; groups by importance as in
+// GPTQModel. docs/methods/gptq.md says what differs.  Reads: model, data.calib.  Writes: model.
+#include "base/log.h"
+#include "compress/gptq.h"
+#include "stages/calibration.h"
+
+namespace pare {
+namespace {
+
+struct Options : CalibrationOptions {
+  i64 bits = 4;
+  std::string group = "64";
+  bool symmetric = true;
+  std::string order = "grouped";
+  double damping = 0.01;
+  double least_range = 1;
+};
+
+constexpr std::tuple fields = std::tuple_cat(
+    std::tuple{
+        field("bits", &Options::bits, "bits of a weight", between(2, 8)),
+        field("group",
+              &Options::group,
+              "neighbouring inputs that share a scale",
+              one_of("32", "64", "128", "row")),
+        field("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
+        field("order",
+              &Options::order,
+              "which inputs are rounded first: as they lie, the most active, or the same with groups kept "
+              "whole",
+              one_of("natural", "activation", "grouped")),
+        field("damping",
+              &Options::damping,
+              "share of the mean that is added to the diagonal",
+              between(1e-6, 1)),
+        field("least_range",
+              &Options::least_range,
+              "smallest share of a group's range that its grid may cover; 1 never clips",
+              between(0.1, 1)),
+    },
+    calibration_fields<Options>);
+
+i64 group_of(const Options& o) { return o.group == "row" ? 0 : std::stoll(o.group); }
+
+IntSweepOptions sweep_of(const Options& o) {
+  IntSweepOptions s;
+  s.damping = o.damping;
+  s.order = o.order == "natural"   ? ColumnOrder::natural
+            : o.order == "grouped" ? ColumnOrder::grouped
+                                   : ColumnOrder::activation;
+  s.format = {static_cast<int>(o.bits), group_of(o), o.symmetric};
+  s.least_range = o.least_range;
+  return s;
+}
+
+Cost estimate(const Options& o, const ModelShape& m) {
+  const double scale_bits = 16 + (o.symmetric ? 0 : static_cast<double>(o.bits));
+  const double group = static_cast<double>(o.group == "row" ? m.config.D : group_of(o));
+  const double bits = static_cast<double>(o.bits) + scale_bits / group;
+  // A factor and its inverse, the updates behind blocks, and some 300 operations a weight to choose its grid.
+  return walk_cost(o, m, bits, [](double N, double K) { return K * K * K + N * K * K + 300 * N * K; });
+}
+
+void run(const Options& o, Job& job) {
+  const IntSweepOptions sweep = sweep_of(o);
+  i64 index = 0;
+  walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
+    const Tensor dense = w.decode_all(), h = gram.matrix();
+    const Swept swept = sweep_to_integers(dense, h, sweep);
+    report_sweep(job, name, index++, swept, dense, gram, o.damping);
+    return swept.weight;
+  });
+}
+
+const bool added = add_stage("quantize.gptq",
+                             1,
+                             "round weights to 2-8 bit integers, errors made good in the inputs to come",
+                             fields,
+                             estimate,
+                             run,
+                             Makes::changed_model,
+                             {"calib"});
+
+}  // namespace
+}  // namespace pare
