@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
+#include "compress/refine_integers.h"
 #include "ops/gemm.h"
 #include "weights/read_options.h"
 
@@ -52,11 +53,17 @@ std::optional<Pruning> ordered(const std::optional<Pruning>& pruning, const Star
   return out;
 }
 
-Swept to_integers(const Start& s,
-                  const IntSweepOptions& o,
-                  const std::optional<Pruning>& pruning,
-                  DType scale_dtype,
-                  bool& fits) {
+struct Chosen {
+  Integers integers;  // in the order of the weight
+  Tensor mask;
+  double loss = 0;
+};
+
+Chosen to_integers(const Start& s,
+                   const IntSweepOptions& o,
+                   const std::optional<Pruning>& pruning,
+                   DType scale_dtype,
+                   bool& fits) {
   const i64 N = s.w.dim(0), K = s.w.dim(1);
   const IntFitOptions fit{o.format.bits, o.format.symmetric, scale_dtype, o.least_range};
   IntColumns integers(
@@ -66,20 +73,45 @@ Swept to_integers(const Start& s,
   Tensor w = s.w.clone();
   if (o.order == ColumnOrder::activation) integers.fit_all(w);
   SweepResult result;
+  Tensor mask;
   if (pruning) {
     PrunedColumns pruned(N, K, *pruning, &integers);
     result = column_sweep(w, s.factor.u, pruned, o.block);
+    mask = pruned.mask();
   } else {
     result = column_sweep(w, s.factor.u, integers, o.block);
   }
   fits = integers.fit_f16();
-  return {int_group_weight("column sweep",
-                           restore_columns(integers.codes(), s.order),
-                           integers.scales().to(scale_dtype),
-                           o.format.symmetric ? Tensor() : integers.zeros(),
-                           o.format),
-          result.loss,
-          s.factor.damping};
+  return {{restore_columns(integers.codes(), s.order),
+           integers.scales(),
+           integers.zeros(),
+           o.format.bits,
+           o.format.group,
+           scale_dtype},
+          pruning ? restore_columns(mask, s.order) : Tensor(),
+          result.loss};
+}
+
+/// H + λI as the sweep saw it, in the order of the weight.
+Tensor damped_gram(const Tensor& h, double damping) {
+  const i64 K = h.dim(0);
+  Tensor out = h.clone();
+  double sum = 0;
+  i64 live = 0;
+  for (i64 k = 0; k < K; ++k) sum += h.f32()[k * K + k], live += h.f32()[k * K + k] != 0;
+  const double mean = sum > 0 ? sum / static_cast<double>(live) : 1;
+  for (i64 k = 0; k < K; ++k) {
+    float& d = out.f32()[k * K + k];
+    d = static_cast<float>((d == 0 ? mean : static_cast<double>(d)) + damping * mean);
+  }
+  return out;
+}
+
+void refine(Chosen& chosen, const Tensor& w, const Tensor& h, const IntSweepOptions& o, double damping) {
+  if (o.refinements == 0) return;
+  const Tensor damped = damped_gram(h, damping);
+  for (i64 i = 0; i < o.refinements; ++i)
+    chosen.loss = refine_integers(chosen.integers, w, damped, chosen.mask);
 }
 
 }  // namespace
@@ -91,8 +123,17 @@ Swept sweep_to_integers(const Tensor& w,
   const Start s = start(w, h, o, o.format.group);
   const std::optional<Pruning> in_order = ordered(pruning, s, o.order);
   bool fits = true;
-  Swept swept = to_integers(s, o, in_order, DType::f16, fits);
-  return fits ? swept : to_integers(s, o, in_order, DType::bf16, fits);
+  Chosen chosen = to_integers(s, o, in_order, DType::f16, fits);
+  if (!fits) chosen = to_integers(s, o, in_order, DType::bf16, fits);
+  refine(chosen, restore_columns(s.w, s.order), h, o, s.factor.damping);
+  const Integers& q = chosen.integers;
+  return {int_group_weight("column sweep",
+                           q.codes,
+                           q.scales.to(q.scale_dtype),
+                           o.format.symmetric ? Tensor() : q.zeros,
+                           o.format),
+          chosen.loss,
+          s.factor.damping};
 }
 
 Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& o) {

@@ -18,7 +18,8 @@ struct SweepOptions {
 
 struct IntSweepOptions : SweepOptions {
   IntGroupOptions format;
-  double least_range = 0.5;  // IntFitOptions::least
+  double least_range = 1;  // IntFitOptions::least
+  i64 refinements = 0;     // passes of refine_integers.h after the sweep
 };
 
 struct Swept {

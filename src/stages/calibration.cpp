@@ -11,13 +11,16 @@
 namespace pare {
 namespace {
 
-/// Problems come in the order of their source: the first ones that hold so many tokens.
-void take_problems(const CalibrationOptions& o,
-                   const Job& job,
-                   const Tokenizer& tokenizer,
-                   Calibration& out) {
+constexpr u64 kCalibrationStream = 0xca11b;
+
+/// Whole problems in a seeded order: of a file all are read, of a generator as many as may be needed.
+void take_problems(const CalibrationOptions& o, const Job& job, const Tokenizer& tokenizer, Calibration& out) {
   constexpr i64 kTokensOfAShortProblem = 40;
-  const JudgedText text = judged_text(job.data("calib"), o.tokens / kTokensOfAShortProblem + 1, tokenizer);
+  const std::string& source = job.data("calib");
+  const bool generated = source.starts_with("sums:");
+  JudgedText text = judged_text(source, generated ? o.tokens / kTokensOfAShortProblem + 1 : 0, tokenizer);
+  Rng rng = job.rng(kCalibrationStream);
+  shuffle(text.sequences, rng);
   for (const std::vector<i32>& ids : text.sequences) {
     if (out.tokens >= o.tokens) break;
     const i64 keep = std::min<i64>(static_cast<i64>(ids.size()), o.tokens - out.tokens);
@@ -33,7 +36,7 @@ void take_pieces(const CalibrationOptions& o, const Job& job, const Tokenizer& t
   const i64 all = static_cast<i64>(ids.size()), length = std::min(o.length, all);
   std::vector<i64> pieces(static_cast<std::size_t>(length ? all / length : 0));
   std::iota(pieces.begin(), pieces.end(), i64{0});
-  Rng rng = job.rng(0xca11b);
+  Rng rng = job.rng(kCalibrationStream);
   shuffle(pieces, rng);
   for (const i64 piece : pieces) {
     if (out.tokens >= o.tokens) break;

@@ -15,6 +15,7 @@ struct Options : CalibrationOptions {
   std::string pattern = "any";
   double damping = 0.01;
   double least_range = 1;
+  i64 refinements = 2;
 };
 
 constexpr std::tuple fields = std::tuple_cat(
@@ -41,6 +42,10 @@ constexpr std::tuple fields = std::tuple_cat(
               &Options::least_range,
               "smallest share of a group's range that its grid may cover; 1 never clips",
               between(0.1, 1)),
+        field("refinements",
+              &Options::refinements,
+              "passes over codes and scales after the sweep; each lowers the layer's loss",
+              between(0, 100)),
     },
     calibration_fields<Options>);
 
@@ -59,6 +64,7 @@ void run(const Options& o, Job& job) {
   sweep.damping = o.damping;
   sweep.format = {static_cast<int>(o.bits), group_of(o), o.symmetric};
   sweep.least_range = o.least_range;
+  sweep.refinements = o.refinements;
   const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense"});
   i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {

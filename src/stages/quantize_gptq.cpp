@@ -15,6 +15,7 @@ struct Options : CalibrationOptions {
   std::string order = "grouped";
   double damping = 0.01;
   double least_range = 1;
+  i64 refinements = 2;
 };
 
 constexpr std::tuple fields = std::tuple_cat(
@@ -38,6 +39,10 @@ constexpr std::tuple fields = std::tuple_cat(
               &Options::least_range,
               "smallest share of a group's range that its grid may cover; 1 never clips",
               between(0.1, 1)),
+        field("refinements",
+              &Options::refinements,
+              "passes over codes and scales after the sweep; each lowers the layer's loss",
+              between(0, 100)),
     },
     calibration_fields<Options>);
 
@@ -51,6 +56,7 @@ IntSweepOptions sweep_of(const Options& o) {
                                    : ColumnOrder::activation;
   s.format = {static_cast<int>(o.bits), group_of(o), o.symmetric};
   s.least_range = o.least_range;
+  s.refinements = o.refinements;
   return s;
 }
 

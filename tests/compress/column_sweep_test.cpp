@@ -202,6 +202,37 @@ TEST(ColumnSweep, beats_rounding_on_average_and_a_fitted_range_helps) {
   EXPECT_LT(fitted, swept);
 }
 
+TEST(Refinement, each_pass_lowers_the_loss_until_nothing_is_left_to_gain) {
+  for (const bool symmetric : {true, false})
+    for (const i64 group : {24, 0}) {
+      const Problem p(16, 96, 300, 71);
+      IntSweepOptions o = options_of(3, group, symmetric);
+      double before = INFINITY;
+      for (const i64 passes : {0, 1, 2, 5, 30}) {
+        o.refinements = passes;
+        const Swept swept = sweep_to_integers(p.w, p.h, o);
+        Tensor damped = p.h.clone();
+        double mean = 0;
+        for (i64 k = 0; k < 96; ++k) mean += p.h.f32()[k * 97] / 96.0;
+        for (i64 k = 0; k < 96; ++k) damped.f32()[k * 97] += static_cast<float>(0.01 * mean);
+        const double loss = gram_loss(p.w, swept.weight.decode_all(), damped);
+        EXPECT_NEAR(swept.loss / loss, 1, 1e-3);
+        EXPECT_LE(loss, before * (1 + 1e-6)) << passes;
+        if (passes == 1) EXPECT_LT(loss, 0.97 * before);
+        before = loss;
+      }
+    }
+}
+
+TEST(Refinement, keeps_a_mask) {
+  const Problem p(6, 64, 200, 31);
+  Pruning half;
+  IntSweepOptions o = options_of(4, 16, false);
+  o.refinements = 3;
+  const Tensor q = sweep_to_integers(p.w, p.h, o, half).weight.decode_all();
+  EXPECT_GE(std::count(q.f32(), q.f32() + q.count(), 0.0f), q.count() / 2);
+}
+
 TEST(ColumnSweep, dead_inputs_lose_their_weights) {
   Problem p(5, 40, 100, 3);
   for (i64 j = 0; j < 40; ++j) p.h.f32()[17 * 40 + j] = p.h.f32()[j * 40 + 17] = 0;
