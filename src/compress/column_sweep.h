@@ -4,7 +4,7 @@
 //   min over Q of tr((W−Q) H (W−Q)ᵀ)        (H + λI)⁻¹ = UᵀU, U upper triangular (inverse_factor.h)
 //   for each column j:  q_j = decide(w_j),  e_j = (w_j − q_j) / U[j,j],  W[:, j+1…] −= e_j · U[j, j+1…]
 //
-// Inside a block of columns rows are done one by one; what lies behind a block gets one matrix product.
+// Inside a block of columns rows are done one by one; between blocks errors are made good by matrix products.
 // With the damped H: E·U = W − Q and Σ E² = tr((W−Q)(H+λI)(W−Q)ᵀ), whatever decide() does.
 // Source: Frantar et al. 2022, arXiv:2210.17323; Frantar & Alistarh 2023, arXiv:2301.00774.
 #pragma once
