@@ -5,6 +5,7 @@
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
 #include "compress/refine_integers.h"
+#include "compress/table_columns.h"
 #include "ops/gemm.h"
 #include "weights/read_options.h"
 
@@ -133,6 +134,27 @@ Swept sweep_to_integers(const Tensor& w,
                            o.format.symmetric ? Tensor() : q.zeros,
                            o.format),
           chosen.loss,
+          s.factor.damping};
+}
+
+Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, const SweepOptions& o) {
+  const auto [N, K] = dims<2>("sweep_to_table", w);
+  if (o.order == ColumnOrder::activation) throw bug("sweep_to_table: the order tears blocks apart");
+  if (block <= 0 || K % block != 0)
+    throw user_error("{} inputs are no whole number of blocks of {}: choose another block", K, block);
+  Start s = start(w, h, o, block);
+  TableColumns table(N, K, ColumnGroups(s.order, block), code);
+  const SweepResult result = column_sweep(s.w, s.factor.u, table, o.block);
+  const Tensor codes = restore_columns(table.codes(), s.order);
+  Tensor packed = Tensor::zeros({(N * K + 1) / 2}, DType::u8);
+  for (i64 i = 0; i < N * K; ++i)
+    packed.data<u8>()[i / 2] |= static_cast<u8>(codes.data<u8>()[i] << (i % 2 == 0 ? 4 : 0));
+  Codebook4Weight::Parts parts;
+  parts.codes = packed;
+  parts.absmax = table.absmax().reshaped({N * (K / block)});
+  return {Weight(std::make_shared<Codebook4Weight>(
+              "column sweep", N, K, Codebook4Options{code, block, false}, parts)),
+          result.loss,
           s.factor.damping};
 }
 

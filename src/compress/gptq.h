@@ -6,6 +6,7 @@
 #include "compress/column_order.h"
 #include "compress/int_fit.h"
 #include "compress/pruned_columns.h"
+#include "weights/codebook4.h"
 #include "weights/int_group.h"
 
 namespace pare {
@@ -35,6 +36,10 @@ Swept sweep_to_integers(const Tensor& w,
                         const Tensor& h,
                         const IntSweepOptions& options,
                         const std::optional<Pruning>& pruning = {});
+
+/// W (N, K) f32 dense, H (K, K) f32 → NF4 or FP4 codes without double quantisation. Order: natural or
+/// grouped. Throws a user error when K is no whole number of blocks: blocks would go on in the next row.
+Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, const SweepOptions& options);
 
 /// W (N, K) f32 dense, H (K, K) f32 → dense f32 with zeros. Order: natural.
 Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& options);

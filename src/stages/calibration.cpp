@@ -14,7 +14,10 @@ namespace {
 constexpr u64 kCalibrationStream = 0xca11b;
 
 /// Whole problems in a seeded order: of a file all are read, of a generator as many as may be needed.
-void take_problems(const CalibrationOptions& o, const Job& job, const Tokenizer& tokenizer, Calibration& out) {
+void take_problems(const CalibrationOptions& o,
+                   const Job& job,
+                   const Tokenizer& tokenizer,
+                   Calibration& out) {
   constexpr i64 kTokensOfAShortProblem = 40;
   const std::string& source = job.data("calib");
   const bool generated = source.starts_with("sums:");

@@ -1,6 +1,7 @@
 // Round to integers one input at a time, and make each rounding error good in the inputs still to come. The
 // standard for 3 and 4 bits. Source: Frantar et al. 2022, arXiv:2210.17323; groups by importance as in
-// GPTQModel. docs/methods/gptq.md says what differs.  Reads: model, data.calib.  Writes: model.
+// GPTQModel. docs/methods/sweeps.md says what differs.  Reads: model, data.calib.  Writes: model.
+#include "base/error.h"
 #include "base/log.h"
 #include "compress/gptq.h"
 #include "stages/calibration.h"
@@ -9,6 +10,7 @@ namespace pare {
 namespace {
 
 struct Options : CalibrationOptions {
+  std::string values = "integers";
   i64 bits = 4;
   std::string group = "64";
   bool symmetric = true;
@@ -20,12 +22,17 @@ struct Options : CalibrationOptions {
 
 constexpr std::tuple fields = std::tuple_cat(
     std::tuple{
-        field("bits", &Options::bits, "bits of a weight", between(2, 8)),
+        field("values",
+              &Options::values,
+              "what weights are rounded to: integers, or 4-bit tables as quantize.nf4 and quantize.fp4 have "
+              "them",
+              one_of("integers", "nf4", "fp4")),
+        field("bits", &Options::bits, "integers: bits of a weight", between(2, 8)),
         field("group",
               &Options::group,
               "neighbouring inputs that share a scale",
               one_of("32", "64", "128", "row")),
-        field("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
+        field("symmetric", &Options::symmetric, "integers: false stores a zero point per group as well"),
         field("order",
               &Options::order,
               "which inputs are rounded first: as they lie, the most active, or the same with groups kept "
@@ -60,28 +67,51 @@ IntSweepOptions sweep_of(const Options& o) {
   return s;
 }
 
+bool is_table(const Options& o) { return o.values != "integers"; }
+
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double scale_bits = 16 + (o.symmetric ? 0 : static_cast<double>(o.bits));
+  const double code_bits = is_table(o) ? 4 : static_cast<double>(o.bits);
+  const double scale_bits = is_table(o) ? 32 : 16 + (o.symmetric ? 0 : code_bits);
   const double group = static_cast<double>(o.group == "row" ? m.config.D : group_of(o));
-  const double bits = static_cast<double>(o.bits) + scale_bits / group;
   // A factor and its inverse, the updates behind blocks, and some 300 operations a weight to choose its grid.
-  return walk_cost(o, m, bits, [](double N, double K) { return K * K * K + N * K * K + 300 * N * K; });
+  return walk_cost(o, m, code_bits + scale_bits / group, [](double N, double K) {
+    return K * K * K + N * K * K + 300 * N * K;
+  });
+}
+
+/// A block of the table's format, which wants whole ones in each row; 0 where there are none.
+i64 block_for(const Options& o, i64 K) {
+  const i64 block = o.group == "row" ? K : group_of(o);
+  return K % block == 0 && block >= 32 && block <= 4096 && (block & (block - 1)) == 0 ? block : 0;
+}
+
+Swept swept_weight(const Options& o, const std::string& name, const Tensor& dense, const Tensor& h) {
+  const IntSweepOptions sweep = sweep_of(o);
+  if (!is_table(o)) return sweep_to_integers(dense, h, sweep);
+  const i64 block = block_for(o, dense.dim(1));
+  if (block) return sweep_to_table(dense, h, o.values == "nf4" ? Code4::nf4 : Code4::fp4, block, sweep);
+  log_warning(
+      "{}: rows of {} weights hold no whole blocks of {}; it stays dense", name, dense.dim(1), o.group);
+  return {Weight(dense), 0, o.damping};
 }
 
 void run(const Options& o, Job& job) {
-  const IntSweepOptions sweep = sweep_of(o);
+  if (is_table(o) && o.order == "activation")
+    throw user_error("quantize.gptq: order activation tears the blocks of {} apart; use grouped or natural",
+                     o.values);
   i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
-    const Tensor dense = w.decode_all(), h = gram.matrix();
-    const Swept swept = sweep_to_integers(dense, h, sweep);
+    const Tensor dense = w.decode_all();
+    const Swept swept = swept_weight(o, name, dense, gram.matrix());
     report_sweep(job, name, index++, swept, dense, gram, o.damping);
-    return swept.weight;
+    // What stays dense stays the very tensor it was.
+    return swept.weight.dense().defined() ? w : swept.weight;
   });
 }
 
 const bool added = add_stage("quantize.gptq",
                              1,
-                             "round weights to 2-8 bit integers, errors made good in the inputs to come",
+                             "round weights to 2-8 bits, errors made good in the inputs to come",
                              fields,
                              estimate,
                              run,

@@ -224,6 +224,25 @@ TEST(Refinement, each_pass_lowers_the_loss_until_nothing_is_left_to_gain) {
     }
 }
 
+TEST(TableSweep, rounds_to_nearest_when_inputs_are_independent_and_beats_it_when_they_are_not) {
+  for (const Code4 code : {Code4::nf4, Code4::fp4}) {
+    const Tensor w = ref::normal({9, 64}, 4);
+    const Tensor q = sweep_to_table(w, diagonal_matrix(64), code, 32, {}).weight.decode_all();
+    const Tensor nearest = quantize_codebook4(w, {code, 32, false}).decode_all();
+    for (i64 i = 0; i < q.count(); ++i) ASSERT_EQ(q.f32()[i], nearest.f32()[i]) << i;
+    double swept = 0, rounded = 0;
+    for (u64 seed = 0; seed < 10; ++seed) {
+      const Problem p(8, 96, 300, 100 + 10 * seed);
+      SweepOptions o;
+      o.order = ColumnOrder::grouped;
+      swept += gram_loss(p.w, sweep_to_table(p.w, p.h, code, 32, o).weight.decode_all(), p.h);
+      rounded += gram_loss(p.w, quantize_codebook4(p.w, {code, 32, false}).decode_all(), p.h);
+    }
+    EXPECT_LT(swept, 0.8 * rounded);
+  }
+  EXPECT_THROW(sweep_to_table(ref::normal({3, 40}, 1), diagonal_matrix(40), Code4::nf4, 32, {}), Error);
+}
+
 TEST(Refinement, keeps_a_mask) {
   const Problem p(6, 64, 200, 31);
   Pruning half;
