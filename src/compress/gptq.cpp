@@ -4,6 +4,8 @@
 #include "base/threads.h"
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
+#include "compress/masked_least_squares.h"
+#include "compress/masks.h"
 #include "compress/refine_integers.h"
 #include "compress/table_columns.h"
 #include "ops/gemm.h"
@@ -164,6 +166,18 @@ Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, 
   PrunedColumns pruned(w.dim(0), w.dim(1), pruning, nullptr);
   const SweepResult result = column_sweep(s.w, s.factor.u, pruned, o.block);
   return {Weight(s.w), result.loss, s.factor.damping};
+}
+
+Tensor repair_on_mask(const Tensor& w,
+                      const Tensor& mask,
+                      const Tensor& h,
+                      double damping,
+                      i64 iterations,
+                      const Tensor& from) {
+  Tensor v = from.defined() ? from.clone() : w.clone();
+  apply_mask(mask, v);
+  masked_least_squares(v, w, mask, damped_gram(h, damping), iterations);
+  return v;
 }
 
 double gram_loss(const Tensor& w, const Tensor& q, const Tensor& h) {

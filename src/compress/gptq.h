@@ -44,6 +44,15 @@ Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, co
 /// W (N, K) f32 dense, H (K, K) f32 → dense f32 with zeros. Order: natural.
 Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& options);
 
+/// W (N, K) f32 dense on a mask u8 (N, K): masked_least_squares.h with the damped H, from the masked W or
+/// from `start` (dense f32, zero where the mask is).
+Tensor repair_on_mask(const Tensor& w,
+                      const Tensor& mask,
+                      const Tensor& h,
+                      double damping,
+                      i64 iterations,
+                      const Tensor& start = {});
+
 /// tr((W−Q) H (W−Q)ᵀ), the loss that all of this is about; Q (N, K) f32.
 double gram_loss(const Tensor& w, const Tensor& q, const Tensor& h);
 

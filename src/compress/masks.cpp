@@ -78,6 +78,12 @@ std::vector<Tensor> lowest_global_masks(std::span<const Tensor> scores, double s
   return masks;
 }
 
+Tensor nonzero_mask(const Tensor& w) {
+  Tensor mask = Tensor::empty(w.shape(), DType::u8);
+  for (i64 i = 0; i < w.count(); ++i) mask.data<u8>()[i] = w.f32()[i] != 0;
+  return mask;
+}
+
 Tensor wanda_scores(const Tensor& w, const Tensor& gram_diagonal) {
   const auto [N, K] = dims<2>("wanda_scores", w);
   expect("wanda_scores", gram_diagonal, {K});

@@ -29,6 +29,8 @@ std::vector<Tensor> lowest_global_masks(std::span<const Tensor> scores, double s
 /// a row keeps ⌈its length · keep / of⌉. Throws a user error unless 0 < keep ≤ of.
 Tensor n_of_m_mask(const Tensor& scores, i64 keep, i64 of);
 
+/// 1 where w (f32) is not zero.
+Tensor nonzero_mask(const Tensor& w);
 /// Zeros the weights of w (f32, bf16 or f16) whose mask is 0. Throws a bug when shapes differ.
 void apply_mask(const Tensor& mask, Tensor& w);
 /// Share of zeros in a mask.

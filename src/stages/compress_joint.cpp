@@ -65,7 +65,7 @@ void run(const Options& o, Job& job) {
   sweep.format = {static_cast<int>(o.bits), group_of(o), o.symmetric};
   sweep.least_range = o.least_range;
   sweep.refinements = o.refinements;
-  const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense"});
+  const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense", 0});
   i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
     const Tensor dense = w.decode_all();

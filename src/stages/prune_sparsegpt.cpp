@@ -1,6 +1,7 @@
 // Zero weights one input at a time, and make each loss good in the inputs still to come.
 // Source: Frantar & Alistarh 2023, arXiv:2301.00774.  Reads: model, data.calib.  Writes: model.
 #include "compress/gptq.h"
+#include "compress/masks.h"
 #include "stages/calibration.h"
 #include "stages/sparsity.h"
 
@@ -18,8 +19,9 @@ constexpr std::tuple fields = std::tuple_cat(
     calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  return walk_cost(
-      o, m, stored_bits(o, m), [](double N, double K) { return K * K * K + N * K * K + 60 * N * K; });
+  return walk_cost(o, m, stored_bits(o, m), [&](double N, double K) {
+    return K * K * K + (1 + 2 * static_cast<double>(o.repair)) * N * K * K + 60 * N * K;
+  });
 }
 
 void run(const Options& o, Job& job) {
@@ -28,7 +30,12 @@ void run(const Options& o, Job& job) {
   i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
     const Tensor dense = w.decode_all();
-    const Swept swept = sweep_to_sparse(dense, gram.matrix(), pruning_of(o), sweep);
+    const Tensor h = gram.matrix();
+    Swept swept = sweep_to_sparse(dense, h, pruning_of(o), sweep);
+    if (o.repair > 0) {
+      const Tensor sparse = swept.weight.dense_f32();
+      swept.weight = Weight(repair_on_mask(dense, nonzero_mask(sparse), h, swept.damping, o.repair, sparse));
+    }
     report_sweep(job, name, index++, swept, dense, gram, o.damping);
     return stored_sparse(o, swept.weight.dense(), w.dense().dtype());
   });

@@ -9,12 +9,16 @@
 namespace pare {
 namespace {
 
+constexpr double kDamping = 0.01;  // of repairs
+
 struct Options : CalibrationOptions, SparsityOptions {};
 
 constexpr std::tuple fields = std::tuple_cat(sparsity_fields<Options>, calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  return walk_cost(o, m, stored_bits(o, m), [](double N, double K) { return 60 * N * K; });
+  const auto repairs = static_cast<double>(o.repair);
+  return walk_cost(
+      o, m, stored_bits(o, m), [&](double N, double K) { return 60 * N * K + repairs * 2 * N * K * K; });
 }
 
 void run(const Options& o, Job& job) {
@@ -23,9 +27,12 @@ void run(const Options& o, Job& job) {
     const Tensor scores = wanda_scores(w.decode_all(), gram.diagonal());
     const Tensor mask = pruning.of ? n_of_m_mask(scores, pruning.keep, pruning.of)
                                    : lowest_per_row_mask(scores, pruning.sparsity);
-    Tensor pruned = w.dense().clone();
-    apply_mask(mask, pruned);
-    return stored_sparse(o, pruned, pruned.dtype());
+    Tensor pruned = w.decode_all();
+    if (o.repair > 0)
+      pruned = repair_on_mask(pruned, mask, gram.matrix(), kDamping, o.repair);
+    else
+      apply_mask(mask, pruned);
+    return stored_sparse(o, pruned, w.dense().dtype());
   });
 }
 

@@ -11,6 +11,7 @@ struct SparsityOptions {
   double sparsity = 0.5;
   std::string pattern = "any";
   std::string store = "mask";
+  i64 repair = 0;
 };
 
 template <class O>
@@ -25,6 +26,10 @@ constexpr std::tuple sparsity_fields{
                           &O::store,
                           "mask leaves zeros out of the file; dense keeps them, so that stages can follow",
                           one_of("mask", "dense")),
+    field<O, i64>("repair",
+                  &O::repair,
+                  "iterations that fit the kept weights to the dense layer's outputs by least squares",
+                  between(0, 1000)),
 };
 
 Pruning pruning_of(const SparsityOptions& o);
