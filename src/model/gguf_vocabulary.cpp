@@ -122,7 +122,7 @@ class HfVocabulary {
   /// "a b", in their order.
   std::vector<std::string> spelled_merges() const {
     std::vector<std::string> out;
-    for (const auto& [left, right] : file_.merges) out.push_back(left + " " + right);
+    for (const auto& [left, right] : file_.merges) out.push_back(fmt::format("{} {}", left, right));
     return out;
   }
 
