@@ -51,6 +51,8 @@ class Gguf {
   }
 
   const std::filesystem::path& file() const { return files_[0]; }
+  /// All parts, in their order.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
   /// Of all parts.
   i64 file_bytes() const;
 
