@@ -37,7 +37,7 @@ json config_of(const Config& c, DType dtype, std::vector<std::string>& lost) {
   json config = c.raw;
   config.erase("quantization_config");
   config.erase("torch_dtype");
-  config["dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
+  config["dtype"] = config_dtype(dtype);
   if (c.rope.type == "rope_freqs")
     lost.emplace_back(
         "rope_freqs.weight: its divisors are not those of a usual rope_scaling, so config.json has none");
