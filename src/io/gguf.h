@@ -44,10 +44,15 @@ class Gguf {
   /// Throws a user error naming the file and the first fault; memory stays in proportion to the bytes that
   /// are really there.
   static Gguf open(const std::filesystem::path& file);
-  /// The file's extension.
-  static bool is_gguf(const std::filesystem::path& file) { return file.extension() == ".gguf"; }
+  /// The extension, and no folder of such a name.
+  static bool is_gguf(const std::filesystem::path& file) {
+    std::error_code none;
+    return file.extension() == ".gguf" && !std::filesystem::is_directory(file, none);
+  }
 
   const std::filesystem::path& file() const { return files_[0]; }
+  /// All parts, in their order.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
   /// Of all parts.
   i64 file_bytes() const;
 

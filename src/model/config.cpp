@@ -125,6 +125,10 @@ i64 Config::parameters() const {
   return V * D + L * layer + norm_size + (tied ? 0 : V * D) + (head_bias ? V : 0);
 }
 
+std::string config_dtype(DType dtype) {
+  return dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
+}
+
 Config read_config(const fs::path& dir) {
   const fs::path file = dir / "config.json";
   if (!fs::exists(file))

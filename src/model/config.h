@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/types.h"
+#include "tensor/tensor.h"
 
 namespace pare {
 
@@ -50,6 +51,9 @@ struct Config {
   /// Parameters of a dense model, tied head counted once.
   i64 parameters() const;
 };
+
+/// As config.json names it: "float32", "bfloat16", "float16".
+std::string config_dtype(DType dtype);
 
 /// Throws a user error naming `where` and the key: missing, of the wrong type, out of range, contradictory,
 /// or asking for something this program does not do.

@@ -77,9 +77,8 @@ GgufMetadata gguf_metadata(const Config& c,
                            const std::optional<GgufScheme>& scheme,
                            GgmlType embed,
                            std::vector<std::string>& lost) {
-  std::error_code none;
   std::optional<Gguf> from;
-  if (Gguf::is_gguf(source) && !fs::is_directory(source, none)) from = Gguf::open(source);
+  if (Gguf::is_gguf(source)) from = Gguf::open(source);
   const std::string a = gguf_architecture_of(c).name;
   GgufMetadata out;
   out.text("general.architecture", a);

@@ -8,57 +8,54 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "io/sorted_json.h"
+#include "text/ggml_vocabulary.h"
 #include "text/split_words.h"
+#include "text/tokenizer_file.h"
 
 namespace pare {
 namespace fs = std::filesystem;
 
 namespace {
 
-enum TokenType : i32 { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
 /// An object of a file, or an empty one when the file is not there.
-sorted_json read_object(const fs::path& file) {
+json read_object(const fs::path& file) {
   std::error_code none;
-  if (!fs::exists(file, none)) return sorted_json::object();
-  sorted_json root = parse_sorted_json(read_file(file), file.string());
+  if (!fs::exists(file, none)) return json::object();
+  json root = read_json(file);
   if (!root.is_object()) throw user_error("{}: found no JSON object", file.string());
   return root;
 }
 
-std::string text_of(const sorted_json& object, const char* key) {
+std::string text_of(const json& object, const char* key) {
   if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
   return object[key].get<std::string>();
 }
-bool flag_of(const sorted_json& object, const char* key) {
+bool flag_of(const json& object, const char* key) {
   return object.is_object() && object.contains(key) && object[key].is_boolean() && object[key].get<bool>();
 }
 
 /// The components of a normalizer, pre-tokenizer or post-processor, with those of sequences in their place.
-std::vector<sorted_json> components(const sorted_json& root, const char* key, const char* list) {
+std::vector<json> components(const json& root, const char* key, const char* list) {
   if (!root.contains(key) || !root[key].is_object()) return {};
-  const sorted_json& top = root[key];
+  const json& top = root[key];
   if (text_of(top, "type") != "Sequence") return {top};
-  std::vector<sorted_json> out;
+  std::vector<json> out;
   if (top.contains(list) && top[list].is_array())
-    for (const sorted_json& part : top[list]) out.push_back(part);
+    for (const json& part : top[list]) out.push_back(part);
   return out;
 }
 
-class Vocabulary {
+class HfVocabulary {
  public:
-  Vocabulary(const Config& c, const fs::path& folder)
+  HfVocabulary(const Config& c, const fs::path& folder)
       : c_(c),
         where_((folder / "tokenizer.json").string()),
-        root_(read_object(folder / "tokenizer.json")),
+        file_(read_tokenizer_file(folder / "tokenizer.json")),
+        root_(file_.root),
         config_(read_object(folder / "tokenizer_config.json")),
-        template_(folder / "chat_template.jinja") {
-    if (!root_.contains("model") || !root_["model"].is_object())
-      throw user_error("{}: not a tokenizer.json: no \"model\"", where_);
-  }
+        template_(folder / "chat_template.jinja") {}
 
-  bool is_bpe() const { return text_of(model(), "type") == "BPE" && model().contains("vocab"); }
+  bool is_bpe() const { return text_of(model(), "type") == "BPE" && !file_.vocab.empty(); }
 
   void add(GgufMetadata& out, std::vector<std::string>& lost) {
     const bool bytes = flag_of(model(), "byte_fallback");
@@ -66,46 +63,52 @@ class Vocabulary {
     out.text("tokenizer.ggml.model", bytes ? "llama" : "gpt2");
     out.text("tokenizer.ggml.pre", bytes ? "default" : pre_name(lost));
     out.texts("tokenizer.ggml.tokens", tokens_);
-    const std::vector<std::string> merges = read_merges();
-    if (bytes) out.numbers("tokenizer.ggml.scores", scores(merges));
+    if (bytes) out.numbers("tokenizer.ggml.scores", scores());
     out.integers("tokenizer.ggml.token_type", types_);
     if (bytes)
-      out.flag("tokenizer.ggml.add_space_prefix", prepends_space());
+      out.flag("tokenizer.ggml.add_space_prefix", prepends_space(lost));
     else
-      out.texts("tokenizer.ggml.merges", merges);
+      out.texts("tokenizer.ggml.merges", spelled_merges());
     add_ids(out);
     add_template(out);
   }
 
  private:
-  const sorted_json& model() const { return root_["model"]; }
+  const json& model() const { return root_["model"]; }
 
-  void put(const std::string& token, const sorted_json& id, TokenType type) {
-    if (!id.is_number_integer() || id.get<i64>() < 0)
-      throw user_error("{}: token \"{}\" has no id", where_, token);
-    if (id.get<i64>() >= c_.V) {
+  void put(const std::string& token, i64 id, GgmlToken type) {
+    if (id < 0) throw user_error("{}: token \"{}\" has no id", where_, token);
+    if (id >= c_.V) {
       ++outside_;
       return;
     }
-    const auto at = id.get<std::size_t>();
+    const auto at = static_cast<std::size_t>(id);
     tokens_[at] = token;
-    types_[at] = type;
-    ids_[token] = static_cast<i32>(at);
+    types_[at] = static_cast<i32>(type);
+    ids_[token] = static_cast<i32>(id);
   }
 
   void read_tokens(bool bytes, std::vector<std::string>& lost) {
     for (i64 i = 0; i < c_.V; ++i) tokens_.push_back(fmt::format("[PAD{}]", i));
-    types_.assign(tokens_.size(), kUnused);
-    if (!model()["vocab"].is_object()) throw user_error("{}: model.vocab is no object", where_);
+    types_.assign(tokens_.size(), static_cast<i32>(GgmlToken::unused));
     const std::string unknown = text_of(model(), "unk_token");
-    for (const auto& [token, id] : model()["vocab"].items())
-      put(token, id, bytes && is_byte(token) ? kByte : kNormal);
+    i64 flagged = 0;
+    for (const auto& [token, id] : file_.vocab)
+      put(token, id, bytes && is_byte(token) ? GgmlToken::byte : GgmlToken::normal);
     if (root_.contains("added_tokens") && root_["added_tokens"].is_array())
-      for (const sorted_json& added : root_["added_tokens"]) {
-        const std::string token = text_of(added, "content");
-        const TokenType type = flag_of(added, "special") ? kControl : kUserDefined;
-        put(token, added.value("id", sorted_json()), bytes && token == unknown ? kUnknown : type);
+      for (const json& item : root_["added_tokens"]) {
+        const AddedToken added = read_added_token(item, where_);
+        const GgmlToken type = added.special ? GgmlToken::control : GgmlToken::user_defined;
+        // As the reference does: a token of the model keeps its id, whatever is said here.
+        const auto known = ids_.find(added.content);
+        put(added.content,
+            known == ids_.end() ? added.id : known->second,
+            bytes && added.content == unknown ? GgmlToken::unknown : type);
+        flagged += added.single_word || added.lstrip || added.rstrip;
       }
+    if (flagged)
+      lost.push_back(fmt::format(
+          "{} added tokens are single_word, lstrip or rstrip, which GGUF files do not say", flagged));
     if (outside_)
       lost.push_back(fmt::format(
           "{} tokens of tokenizer.json have ids outside the model's {} embeddings", outside_, c_.V));
@@ -117,34 +120,25 @@ class Vocabulary {
   }
 
   /// "a b", in their order.
-  std::vector<std::string> read_merges() const {
+  std::vector<std::string> spelled_merges() const {
     std::vector<std::string> out;
-    if (!model().contains("merges")) return out;
-    for (const sorted_json& merge : model()["merges"]) {
-      const bool pair = merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
-      if (!pair && !merge.is_string())
-        throw user_error("{}: a merge is {}", where_, merge.dump().substr(0, 80));
-      out.push_back(pair ? merge[0].get<std::string>() + " " + merge[1].get<std::string>()
-                         : merge.get<std::string>());
-    }
+    for (const auto& [left, right] : file_.merges) out.push_back(fmt::format("{} {}", left, right));
     return out;
   }
 
   /// A reader merges the pair whose token has the highest score: so the earlier a token can be merged, the
   /// higher. Tokens that no merge makes are never compared.
-  std::vector<float> scores(const std::vector<std::string>& merges) const {
+  std::vector<float> scores() const {
     std::vector<float> out(tokens_.size(), 0.0f);
     float next = 0;
     std::set<std::string> seen;
-    for (const std::string& merge : merges) {
-      const std::size_t space = merge.find(' ');
-      if (space == std::string::npos) continue;
-      const std::string token = merge.substr(0, space) + merge.substr(space + 1);
+    for (const auto& [left, right] : file_.merges) {
+      const std::string token = left + right;
       const auto id = ids_.find(token);
       if (id != ids_.end() && seen.insert(token).second) out[static_cast<std::size_t>(id->second)] = next--;
     }
     for (std::size_t i = 0; i < out.size(); ++i)
-      if (types_[i] == kNormal && !seen.contains(tokens_[i])) out[i] = next--;
+      if (types_[i] == static_cast<i32>(GgmlToken::normal) && !seen.contains(tokens_[i])) out[i] = next--;
     return out;
   }
 
@@ -152,7 +146,7 @@ class Vocabulary {
   std::string pre_name(std::vector<std::string>& lost) const {
     std::string split;
     bool digits = false, gpt2 = false, other = false;
-    for (const sorted_json& part : components(root_, "pre_tokenizer", "pretokenizers")) {
+    for (const json& part : components(root_, "pre_tokenizer", "pretokenizers")) {
       const std::string type = text_of(part, "type");
       if (type == "Split" && split.empty() && part.contains("pattern"))
         split = text_of(part["pattern"], "Regex");
@@ -171,13 +165,19 @@ class Vocabulary {
     return "default";
   }
 
-  bool prepends_space() const {
-    for (const sorted_json& part : components(root_, "normalizer", "normalizers"))
+  bool prepends_space(std::vector<std::string>& lost) const {
+    for (const json& part : components(root_, "normalizer", "normalizers"))
       if (text_of(part, "type") == "Prepend") return true;
-    for (const sorted_json& part : components(root_, "pre_tokenizer", "pretokenizers"))
-      if (text_of(part, "type") == "Metaspace")
-        return part.contains("prepend_scheme") ? text_of(part, "prepend_scheme") != "never"
-                                               : flag_of(part, "add_prefix_space");
+    for (const json& part : components(root_, "pre_tokenizer", "pretokenizers")) {
+      if (text_of(part, "type") != "Metaspace") continue;
+      const bool prepends = part.contains("prepend_scheme") ? text_of(part, "prepend_scheme") != "never"
+                                                            : flag_of(part, "add_prefix_space");
+      if (prepends)
+        lost.emplace_back(
+            "a text that begins with a space, and one behind a special token, gets a further space in front: "
+            "GGUF files know no other way");
+      return prepends;
+    }
     return false;
   }
 
@@ -191,10 +191,10 @@ class Vocabulary {
 
   /// The special tokens that the post-processor puts around one text.
   std::vector<std::string> around() const {
-    for (const sorted_json& part : components(root_, "post_processor", "processors")) {
+    for (const json& part : components(root_, "post_processor", "processors")) {
       if (text_of(part, "type") != "TemplateProcessing" || !part.contains("single")) continue;
       std::vector<std::string> out;
-      for (const sorted_json& item : part["single"])
+      for (const json& item : part["single"])
         out.push_back(item.contains("SpecialToken") ? text_of(item["SpecialToken"], "id") : "");
       return out;
     }
@@ -222,7 +222,7 @@ class Vocabulary {
     std::error_code none;
     std::string text = text_of(config_, "chat_template");
     if (config_.contains("chat_template") && config_["chat_template"].is_array())
-      for (const sorted_json& named : config_["chat_template"])
+      for (const json& named : config_["chat_template"])
         if (text_of(named, "name") == "default") text = text_of(named, "template");
     if (fs::exists(template_, none)) text = read_file(template_);
     if (!text.empty()) out.text("tokenizer.chat_template", text);
@@ -230,7 +230,9 @@ class Vocabulary {
 
   const Config& c_;
   std::string where_;
-  const sorted_json root_, config_;
+  const TokenizerFile file_;
+  const json& root_;
+  const json config_;
   fs::path template_;
   i64 outside_ = 0;
   std::vector<std::string> tokens_;
@@ -249,7 +251,7 @@ void add_gguf_vocabulary(const Config& c,
     lost.emplace_back("there is no tokenizer.json: the file has no vocabulary");
     return;
   }
-  Vocabulary vocabulary(c, folder);
+  HfVocabulary vocabulary(c, folder);
   if (vocabulary.is_bpe())
     vocabulary.add(out, lost);
   else

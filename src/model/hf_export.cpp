@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "base/signals.h"
-#include "io/gguf.h"
 #include "io/safetensors.h"
+#include "model/hf_tokenizer.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -33,30 +33,11 @@ DType common_dtype(const Model& m) {
   return mixed || !common ? DType::f32 : *common;
 }
 
-void copy_tokenizer(const fs::path& source, const fs::path& out, std::vector<std::string>& lost) {
-  std::error_code none;
-  const bool gguf = Gguf::is_gguf(source) && !fs::is_directory(source, none);
-  const fs::path from = gguf ? source.parent_path() : source;
-  for (const char* name : {"tokenizer.json",
-                           "tokenizer_config.json",
-                           "tokenizer.model",
-                           "special_tokens_map.json",
-                           "added_tokens.json",
-                           "vocab.json",
-                           "merges.txt",
-                           "chat_template.jinja",
-                           "generation_config.json"})
-    if (fs::is_regular_file(from / name, none)) write_file_atomic(out / name, read_file(from / name));
-  if (fs::exists(out / "tokenizer.json", none)) return;
-  lost.emplace_back(gguf ? "the vocabulary in the metadata: no tokenizer.json is made from it"
-                         : "there is no tokenizer.json");
-}
-
 json config_of(const Config& c, DType dtype, std::vector<std::string>& lost) {
   json config = c.raw;
   config.erase("quantization_config");
   config.erase("torch_dtype");
-  config["dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
+  config["dtype"] = config_dtype(dtype);
   if (c.rope.type == "rope_freqs")
     lost.emplace_back(
         "rope_freqs.weight: its divisors are not those of a usual rope_scaling, so config.json has none");
@@ -113,8 +94,8 @@ Converted export_hf(const Model& m,
   Converted done;
   try {
     const DType to = dtype ? *dtype : common_dtype(m);
+    write_hf_tokenizer(source, temporary, done.lost);  // first: it may be refused
     write_weights(m, to, temporary / "model.safetensors", done);
-    copy_tokenizer(source, temporary, done.lost);
     write_file_atomic(temporary / "config.json", config_of(m.config, to, done.lost).dump(2) + "\n");
     done.bytes = static_cast<i64>(fs::file_size(temporary / "model.safetensors"));
     fs::rename(temporary, plain);

@@ -92,8 +92,7 @@ class Loader {
 }  // namespace
 
 Model load_model(const fs::path& dir) {
-  std::error_code none;
-  if (Gguf::is_gguf(dir) && !fs::is_directory(dir, none)) return load_gguf_model(dir);
+  if (Gguf::is_gguf(dir)) return load_gguf_model(dir);
   const Config config = read_config(dir);
   Loader loader(dir, config);
   return filled_model(config, loader);

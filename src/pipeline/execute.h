@@ -15,8 +15,8 @@ namespace pare {
 
 /// A variant's model and what its stages took.
 struct Made {
-  std::filesystem::path dir;
-  std::string key, hash;  // key: "" for the source model itself
+  std::filesystem::path dir;  // or the .gguf file that a recipe starts from
+  std::string key, hash;      // key: "" for the source model itself
   i64 bytes = 0;
 };
 

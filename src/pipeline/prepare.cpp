@@ -7,10 +7,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/isa.h"
+#include "io/gguf.h"
 #include "measure/measure.h"
 #include "measure/size.h"
 #include "store/resolve.h"
 #include "text/problem_source.h"
+#include "text/tokenizer.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -73,16 +75,26 @@ Chain chain_of(const Prepared& p, const VariantUse& variant) {
   return chain;
 }
 
+/// What identifies the model that a recipe starts from. A GGUF file without a vocabulary is read with the
+/// tokenizer beside it, which then counts as well.
+std::string source_hash(const fs::path& source) {
+  const std::string hash = artefact_hash(source);
+  const fs::path tokenizer = Gguf::is_gguf(source) ? Tokenizer::find(source) : source;
+  return tokenizer.empty() || tokenizer == source ? hash : sha256(hash + sha256_file(tokenizer));
+}
+
+/// Throws what the first stage would, before anything is made.
+void expect_stages_can_start(const Recipe& recipe, const fs::path& source) {
+  for (const VariantUse& v : recipe.variants)
+    if (!v.stages.empty() && !find_stage(v.stages[0].stage).trains)
+      return expect_compressible(*open_source(source), v.stages[0].stage);
+}
+
 }  // namespace
 
-ModelShape model_shape(const fs::path& dir) {
-  ModelShape shape{read_config(dir), model_disk_bytes(dir), "dense"};
-  const json& raw = shape.config.raw;
-  for (const char* key : {"dtype", "torch_dtype"})
-    if (raw.contains(key) && raw[key].is_string()) shape.format = raw[key].get<std::string>();
-  if (raw.contains("quantization_config") && raw["quantization_config"].is_object())
-    shape.format = raw["quantization_config"].value("format", "packed");
-  return shape;
+ModelShape model_shape(const fs::path& model) {
+  const auto source = open_source(model);
+  return {source->config(), model_disk_bytes(model), source->format()};
 }
 
 std::string data_id(const std::string& data) {
@@ -118,11 +130,8 @@ Prepared prepare(const fs::path& recipe, const RunOptions& options) {
   };
   if (std::any_of(p.recipe.variants.begin(), p.recipe.variants.end(), needs_source)) {
     p.source = resolve_model(p.recipe.model, p.store);
-    if (!fs::is_directory(p.source))
-      throw user_error("{}: a recipe starts from a folder; `pare convert {} FOLDER --to hf` makes one",
-                       p.source.string(),
-                       p.source.string());
-    p.source_hash = artefact_hash(p.source);
+    expect_stages_can_start(p.recipe, p.source);
+    p.source_hash = source_hash(p.source);
     p.shape = model_shape(p.source);
     apply_per_model(p.recipe, p.shape.config.parameters());
   }

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
-#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "model/params.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -17,51 +15,19 @@ namespace {
 
 fs::path journal_folder(const fs::path& work) { return work / "tensors"; }
 
-/// The weight matrices of the blocks with their shapes.
-std::vector<std::pair<std::string, Shape>> block_weights(const Config& config) {
-  Params p;
-  p.layers.resize(static_cast<std::size_t>(config.L));
-  std::vector<std::pair<std::string, Shape>> out;
-  each_param(p, config, [&](const std::string& name, auto& member, const Shape& shape) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Weight>)
-      if (name.starts_with("model.layers.")) out.emplace_back(name, shape);
-  });
-  return out;
-}
-
-json packed_tensors(const Config& config) {
-  const json& raw = config.raw;
-  if (!raw.contains("quantization_config") || !raw["quantization_config"].is_object()) return json::object();
-  const json& q = raw["quantization_config"];
-  return q.contains("tensors") && q["tensors"].is_object() ? q["tensors"] : json::object();
-}
-
-/// Files beside the weights that make the folder usable on its own.
-bool carried(const fs::path& file) {
-  static const std::set<std::string> written = {"config.json", "pare.json"};
-  static const std::set<std::string> kinds = {".json", ".jinja", ".model", ".txt", ".tiktoken"};
-  const std::string name = file.filename().string();
-  if (written.contains(name) || name.ends_with(".safetensors.index.json") || name.starts_with("."))
-    return false;
-  return kinds.contains(file.extension().string()) || name.starts_with("LICENSE") ||
-         name.starts_with("NOTICE");
-}
-
-/// A tensor of any dtype and its bytes; what is neither a number of ours nor one byte wide is refused by
-/// tensor().
-Tensor stored_tensor(const TensorFiles& files, const std::string& name) {
-  static const std::set<std::string> one_byte = {
-      "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
-  const SafeTensors::Info& info = files.info(name);
-  if (!one_byte.contains(info.dtype)) return files.tensor(name);
-  return files.bytes(name).reshaped(Shape(std::span<const i64>(info.shape)));
+/// The shape of a weight of the model. Throws a bug when there is none of this name.
+Shape shape_of(const Config& config, const std::string& name) {
+  for (const auto& [known, shape] : weight_shapes(config))
+    if (known == name) return shape;
+  throw bug("{} is no weight of the model", name);
 }
 
 }  // namespace
 
 Job::Job(JobInput input) : input_(std::move(input)) {
   if (has_source()) {
-    config_ = read_config(input_.source);
+    source_ = open_source(input_.source);
+    source_->config_json();  // what it cannot say is said before the work
     read_journal();
   }
   read_series();
@@ -77,7 +43,7 @@ const fs::path& Job::source() const {
 
 const Config& Job::config() const {
   source();
-  return *config_;
+  return source_->config();
 }
 
 const std::string& Job::data(const std::string& key) const {
@@ -87,11 +53,6 @@ const std::string& Job::data(const std::string& key) const {
   return it->second;
 }
 
-const TensorFiles& Job::files() const {
-  if (!files_) files_ = TensorFiles::open(source());
-  return *files_;
-}
-
 std::vector<std::string> Job::linears() const {
   std::vector<std::string> names;
   for (const auto& [name, shape] : block_weights(config())) names.push_back(name);
@@ -99,42 +60,18 @@ std::vector<std::string> Job::linears() const {
 }
 
 Weight Job::weight(const std::string& name) const {
-  if (packed_tensors(config()).contains(name))
-    throw user_error(
-        "{}: {} in {} is packed already ({}); compress the model it was made from, or make the stage "
-        "before this one store dense weights",
-        input_.stage,
-        name,
-        source().string(),
-        packed_tensors(config())[name].value("format", "?"));
-  if (!files().has(name))
-    throw user_error("{}: tensor {} is missing; config.json asks for it", source().string(), name);
-  const Tensor t = files().tensor(name);
-  for (const auto& [known, shape] : block_weights(config()))
-    if (known == name && t.shape() != shape)
-      throw user_error("{}: {} is {}, expected {} from config.json",
-                       source().string(),
-                       name,
-                       t.shape().text(),
-                       shape.text());
-  if (t.shape().rank() != 2 ||
-      (t.dtype() != DType::f32 && t.dtype() != DType::bf16 && t.dtype() != DType::f16))
-    throw user_error("{}: {} is {} {}, expected a matrix of f32, bf16 or f16",
-                     source().string(),
-                     name,
-                     dtype_name(t.dtype()),
-                     t.shape().text());
-  return Weight(t);
+  const Shape shape = shape_of(config(), name);
+  expect_dense(*source_, name, input_.stage);
+  return Weight(source_->dense(name, shape));
 }
 
 void Job::write(const std::string& name, const Weight& weight) {
-  const Weight before = this->weight(name);
-  if (weight.rows() != before.rows() || weight.cols() != before.cols())
-    throw bug("{}: {} was ({}, {}) and is written as ({}, {})",
+  const Shape before = shape_of(config(), name);
+  if (Shape{weight.rows(), weight.cols()} != before)
+    throw bug("{}: {} was {} and is written as ({}, {})",
               input_.stage,
               name,
-              before.rows(),
-              before.cols(),
+              before.text(),
               weight.rows(),
               weight.cols());
   std::vector<std::pair<std::string, Tensor>> tensors;
@@ -194,20 +131,16 @@ void Job::read_journal() {
 }
 
 void Job::write_tensors() const {
+  const auto replaced = [&](const std::string& name) { return journal_.contains(name); };
   std::vector<SafeTensorsWriter::Entry> entries;
-  std::vector<std::string> copied;
-  for (const std::string& name : files().names()) {
-    if (journal_.contains(name)) continue;
-    entries.push_back({name, files().info(name).dtype, files().info(name).shape});
-    copied.push_back(name);
-  }
+  source_->each_kept(replaced, [&](const auto& entry, const Tensor&) { entries.push_back(entry); });
   for (const auto& [name, piece] : journal_) {
     const SafeTensors file = SafeTensors::open(piece.file);
     for (const std::string& stored : file.names())
       entries.push_back({stored, file.info(stored).dtype, file.info(stored).shape});
   }
-  SafeTensorsWriter writer(out() / "model.safetensors", entries, files().files().front().metadata());
-  for (const std::string& name : copied) writer.write(name, stored_tensor(files(), name));
+  SafeTensorsWriter writer(out() / "model.safetensors", entries, source_->metadata());
+  source_->each_kept(replaced, [&](const auto& entry, const Tensor& t) { writer.write(entry.name, t); });
   for (const auto& [name, piece] : journal_) {
     const SafeTensors file = SafeTensors::open(piece.file);
     for (const std::string& stored : file.names()) writer.write(stored, file.tensor(stored));
@@ -216,10 +149,8 @@ void Job::write_tensors() const {
 }
 
 void Job::write_config() const {
-  json raw = config().raw;
-  json tensors = packed_tensors(config());
-  std::set<std::string> formats;
-  if (!tensors.empty()) formats.insert(raw["quantization_config"].value("format", "mixed"));
+  json raw = source_->config_json();
+  auto [tensors, formats] = source_->packed([&](const std::string& name) { return journal_.contains(name); });
   for (const auto& [name, piece] : journal_)
     if (!piece.options.is_null()) {
       tensors[name] = piece.options;
@@ -233,19 +164,11 @@ void Job::write_config() const {
   write_file_atomic(out() / "config.json", raw.dump(2) + "\n");
 }
 
-void Job::carry_files() const {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(source()))
-    if (entry.is_regular_file() && carried(entry.path())) files.push_back(entry.path());
-  for (const fs::path& file : files)
-    if (!fs::exists(out() / file.filename())) write_file_atomic(out() / file.filename(), read_file(file));
-}
-
 void Job::finish() {
   progress_.reset();
   if (fs::exists(out() / "model.safetensors")) return;
   if (!has_source()) throw bug("{}: a stage without a source wrote no model.safetensors", input_.stage);
-  carry_files();
+  source_->carry_files(out());
   write_config();
   write_tensors();
 }

@@ -15,8 +15,8 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "io/safetensors.h"
 #include "model/config.h"
+#include "stages/source.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -30,7 +30,7 @@ struct CurvePoint {
 
 struct JobInput {
   std::string stage;                // its name, for messages and the progress bar
-  std::filesystem::path source;     // the parent model; empty for a stage that trains from scratch
+  std::filesystem::path source;     // the parent model (a folder or a .gguf file); empty for one that trains
   std::filesystem::path work, out;  // both exist; work survives a kill
   u64 seed = 0;
   std::string compute = "exact";            // "exact" | "fast"
@@ -92,14 +92,11 @@ class Job {
   };
   void read_journal();
   void read_series();
-  const TensorFiles& files() const;
   void write_tensors() const;
   void write_config() const;
-  void carry_files() const;
 
   JobInput input_;
-  std::optional<Config> config_;
-  mutable std::optional<TensorFiles> files_;
+  std::unique_ptr<SourceModel> source_;  // null without a source
   std::map<std::string, Piece> journal_;
   std::map<std::string, std::map<i64, double>> series_;
   std::unique_ptr<Progress> progress_;

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "io/gguf.h"
 #include "store/contents.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -248,9 +249,18 @@ Artefact Store::obtain(const std::string& key,
   });
 }
 
-std::string artefact_hash(const fs::path& dir) {
+std::string artefact_hash(const fs::path& model) {
   return with_file_errors([&] {
-    auto files = list_files(dir, Links::follow);
+    std::vector<FileEntry> files;
+    fs::path dir = model;
+    if (Gguf::is_gguf(model)) {
+      const Gguf gguf = Gguf::open(model);
+      if (gguf.files().size() == 1) return sha256_file(model);
+      for (const fs::path& part : gguf.files()) files.push_back({part.filename().string(), 0, ""});
+      dir = model.parent_path();
+    } else {
+      files = list_files(dir, Links::follow);
+    }
     for (auto& file : files) file.sha256 = sha256_file(dir / file.name);
     return hash_of_files(files);
   });

@@ -74,7 +74,8 @@ class Store {
   std::filesystem::path root_;
 };
 
-/// artefact_hash of a folder's files (pare.json included), as defined above.
-std::string artefact_hash(const std::filesystem::path& dir);
+/// artefact_hash of a folder's files (pare.json included), as defined above; of a .gguf file its SHA-256, of
+/// several parts that of the lines over them.
+std::string artefact_hash(const std::filesystem::path& model);
 
 }  // namespace pare

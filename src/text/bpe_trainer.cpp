@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "text/bpe_json.h"
 #include "text/bytes.h"
 #include "text/pre_tokenizer.h"
 
@@ -94,22 +95,10 @@ class PairCounts {
 };
 
 json pre_tokenizer(bool digits_apart) {
-  const json bytes = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  const json bytes = byte_level_json(/*prefix_space=*/false, /*words=*/true);
   if (!digits_apart) return bytes;
   return {{"type", "Sequence"},
           {"pretokenizers", json::array({json{{"type", "Digits"}, {"individual_digits", true}}, bytes})}};
-}
-
-json template_with(const std::string& bos, i32 id) {
-  const json first = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}},
-             a = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  const json b = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
-  return {
-      {"type", "TemplateProcessing"},
-      {"single", json::array({first, a})},
-      {"pair", json::array({first, a, b})},
-      {"special_tokens", {{bos, {{"id", bos}, {"ids", json::array({id})}, {"tokens", json::array({bos})}}}}}};
 }
 
 }  // namespace
@@ -119,35 +108,27 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
   if (o.vocab_size < least)
     throw user_error(
         "tokenizer: vocab_size {} is too small; bytes and special tokens alone need {}", o.vocab_size, least);
-  const json pre = pre_tokenizer(o.digits_apart);
-  const PreTokenizers steps = make_pre_tokenizers(pre, "tokenizer", /*byte_model=*/false);
+  BpeSpelling bpe;
+  bpe.pre_tokenizer = pre_tokenizer(o.digits_apart);
+  bpe.decoder = byte_level_json(/*prefix_space=*/true, /*words=*/true);
+  const PreTokenizers steps = make_pre_tokenizers(bpe.pre_tokenizer, "tokenizer", /*byte_model=*/false);
   std::unordered_map<std::string, i64> counted;
   for (const std::string& text : texts)
     if (!text.empty())
       steps.split({text, true}, [&](const TextPiece& word) { ++counted[std::string(word.text)]; });
   const std::map<std::string, i64> counts(counted.begin(), counted.end());
 
-  json merges = json::array(), added = json::array();
-  std::vector<std::string> pieces;
   std::unordered_map<std::string, i32> ids;
   const auto add_piece = [&](const std::string& piece) {
-    const i32 id = static_cast<i32>(pieces.size());
+    const i32 id = static_cast<i32>(bpe.tokens.size());
     if (!ids.emplace(piece, id).second || piece.empty())
       throw user_error("tokenizer: special token \"{}\" is empty, stands twice, or is a single character",
                        piece);
-    pieces.push_back(piece);
+    bpe.tokens.emplace_back(piece, id);
     return id;
   };
-  for (const std::string& token : o.special) {
-    added.push_back({{"id", pieces.size()},
-                     {"content", token},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-    add_piece(token);
-  }
+  for (const std::string& token : o.special)
+    bpe.added.push_back({.id = add_piece(token), .content = token, .special = true});
   for (const std::string& c : byte_characters()) add_piece(c);
   std::vector<Word> words;
   for (const auto& [text, count] : counts) {
@@ -157,44 +138,22 @@ json train_bpe(const std::vector<std::string>& texts, const BpeTrainOptions& o) 
     words.push_back(std::move(w));
   }
   PairCounts pairs(std::move(words));
-  while (static_cast<i64>(pieces.size()) < o.vocab_size) {
+  while (static_cast<i64>(bpe.tokens.size()) < o.vocab_size) {
     const auto [count, pair] = pairs.best();
     if (count < 2) break;
-    const std::string left = pieces[static_cast<std::size_t>(pair.first)],
-                      right = pieces[static_cast<std::size_t>(pair.second)];
+    const std::string left = bpe.tokens[static_cast<std::size_t>(pair.first)].first,
+                      right = bpe.tokens[static_cast<std::size_t>(pair.second)].first;
     const auto known = ids.find(left + right);
     if (known != ids.end() && known->second < static_cast<i32>(o.special.size())) {
       pairs.drop(pair);  // the text spells a special token; its id is not for text
       continue;
     }
     const i32 result = known != ids.end() ? known->second : add_piece(left + right);
-    merges.push_back(json::array({left, right}));
+    bpe.merges.emplace_back(left, right);
     pairs.merge(pair, result);
   }
-  // The vocabulary in the order of ids, put together in one go: an ordered JSON object searches on every
-  // insertion.
-  json::object_t vocab;
-  for (std::size_t id = 0; id < pieces.size(); ++id) vocab.emplace_back(pieces[id], id);
-  json root = {{"version", "1.0"},
-               {"truncation", nullptr},
-               {"padding", nullptr},
-               {"added_tokens", added},
-               {"normalizer", nullptr},
-               {"pre_tokenizer", pre}};
-  root["post_processor"] = o.add_bos && !o.special.empty() ? template_with(o.special[0], 0) : json();
-  root["decoder"] = {
-      {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
-  root["model"] = {{"type", "BPE"},
-                   {"dropout", nullptr},
-                   {"unk_token", nullptr},
-                   {"continuing_subword_prefix", nullptr},
-                   {"end_of_word_suffix", nullptr},
-                   {"fuse_unk", false},
-                   {"byte_fallback", false},
-                   {"ignore_merges", false},
-                   {"vocab", json(std::move(vocab))},
-                   {"merges", merges}};
-  return root;
+  if (o.add_bos && !o.special.empty()) bpe.around.before = {0};
+  return bpe_json(bpe);
 }
 
 }  // namespace pare

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/gguf.h"
+#include "text/ggml_vocabulary.h"
 #include "text/jinja/unicode.h"
 
 namespace pare {
@@ -77,22 +78,13 @@ std::map<std::string, std::string> templates_of(const json& config, const fs::pa
 std::shared_ptr<const ChatTemplates> of_gguf(const fs::path& path) {
   const Gguf file = Gguf::open(path);
   constexpr std::string_view kKey = "tokenizer.chat_template";
-  std::map<std::string, std::string> sources, tokens;
+  std::map<std::string, std::string> sources;
   for (const std::string& key : file.keys()) {
     if (key == kKey) sources["default"] = file.text(key);
     if (key.starts_with(std::string(kKey) + ".")) sources[key.substr(kKey.size() + 1)] = file.text(key);
   }
   if (sources.empty()) return nullptr;
-  const auto spelled = file.texts("tokenizer.ggml.tokens");
-  for (const auto& [name, key] : {std::pair("bos_token", "bos"),
-                                  {"eos_token", "eos"},
-                                  {"unk_token", "unknown"},
-                                  {"pad_token", "padding"}}) {
-    const i64 id = file.integer(fmt::format("tokenizer.ggml.{}_token_id", key), -1);
-    if (id >= 0 && id < static_cast<i64>(spelled.size()))
-      tokens[name] = spelled[static_cast<std::size_t>(id)];
-  }
-  return std::make_shared<const ChatTemplates>(std::move(sources), std::move(tokens));
+  return std::make_shared<const ChatTemplates>(std::move(sources), ggml_special_tokens(file));
 }
 
 // What the template sees of a message: keys without value are left out, and reasoning goes by all its names.
@@ -170,7 +162,7 @@ ChatTemplates::ChatTemplates(std::map<std::string, std::string> sources,
     : sources_(std::move(sources)), special_tokens_(std::move(special_tokens)) {}
 
 std::shared_ptr<const ChatTemplates> ChatTemplates::try_load(const fs::path& folder) {
-  if (Gguf::is_gguf(folder) && !fs::is_directory(folder)) return of_gguf(folder);
+  if (Gguf::is_gguf(folder)) return of_gguf(folder);
   const fs::path file = folder / "tokenizer_config.json";
   const json config = fs::exists(file) ? read_json(file) : json::object();
   if (!config.is_object())

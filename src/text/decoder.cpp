@@ -112,13 +112,13 @@ DecodeFunction make_decoder(const json& component, const std::string& where) {
   c.refuse("ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip");
 }
 
-DecodeFunction make_sentencepiece_decoder(bool adds_space, const std::string& where) {
+json sentencepiece_decoder_json(bool adds_space) {
   json parts = json::array();
   parts.push_back({{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}});
   parts.push_back({{"type", "ByteFallback"}});
   parts.push_back({{"type", "Fuse"}});
   if (adds_space) parts.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  return make_decoder({{"type", "Sequence"}, {"decoders", parts}}, where);
+  return {{"type", "Sequence"}, {"decoders", parts}};
 }
 
 }  // namespace pare

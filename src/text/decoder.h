@@ -17,6 +17,6 @@ DecodeFunction make_decoder(const json& component, const std::string& where);
 
 /// That of SentencePiece models with bytes to fall back on; `adds_space`: the space put before a text goes
 /// again.
-DecodeFunction make_sentencepiece_decoder(bool adds_space, const std::string& where);
+json sentencepiece_decoder_json(bool adds_space);
 
 }  // namespace pare

@@ -80,7 +80,7 @@ TokenizerParts read_sentencepiece(const fs::path& file) {
   const SentencePieceModel& m = *model;
   TokenizerParts parts;
   parts.model = std::move(model);
-  parts.decode = make_sentencepiece_decoder(m.adds_space(), file.string());
+  parts.decode = make_decoder(sentencepiece_decoder_json(m.adds_space()), file.string());
   for (i32 id = 0; id < m.size(); ++id)
     if (m.is_special(id)) parts.add({.id = id, .content = std::string(m.piece(id)), .special = true});
   const fs::path dir = file.parent_path();

@@ -182,5 +182,36 @@ TEST_F(Run, WhatDoesNotFitIsRefusedBeforeAnythingStarts) {
   EXPECT_EQ(to_do().size(), 15u);
 }
 
+TEST_F(Run, AGgufFileGivesTheAnswersOfItsFolder) {
+  const json of_folder = run();
+  const fs::path gguf = root_ / "m.gguf";
+  expect_done(pare({"convert", "sums-3m", gguf, "--to", "gguf"}));
+  const Args model = {"--set", "model=" + gguf.string()};
+  const json of_file = run(model);
+  EXPECT_EQ(of_file["variants"][0]["artefact"], gguf.string());
+  ASSERT_EQ(of_file["variants"].size(), of_folder["variants"].size());
+  for (std::size_t i = 0; i < of_file["variants"].size(); ++i) {
+    const json &a = of_folder["variants"][i]["measures"], &b = of_file["variants"][i]["measures"];
+    for (const char* name : {"gsm8k.strict", "perplexity.ppl", "divergence.kl", "size.weight_bytes"})
+      EXPECT_EQ(a.value(name, json()), b.value(name, json())) << i << " " << name;
+  }
+  EXPECT_EQ(to_do(model), std::vector<std::string>());
+  // An artefact stands on its own, without the file.
+  fs::remove(gguf);
+  const std::string artefact = of_file["variants"][1]["artefact"];
+  EXPECT_TRUE(fs::exists(fs::path(artefact) / "tokenizer.json"));
+  const json score = pare({"eval", artefact, "--task", "gsm8k", "--limit", "4", "--json"}).document();
+  EXPECT_EQ(score["strict"]["value"], of_file["variants"][1]["measures"]["gsm8k.strict"]["value"]);
+}
+
+TEST_F(Run, ABlockFileIsRefusedByTheNameOfItsFormat) {
+  expect_done(pare({"convert", "sums-3m", root_ / "q.gguf", "--to", "gguf", "--type", "q4_0"}));
+  for (const char* name : {"run", "plan"})
+    expect_refused(pare(command(name, {"--set", "model=" + (root_ / "q.gguf").string()})),
+                   2,
+                   "is packed already (Q4_0); compress the model it was made from");
+  EXPECT_FALSE(fs::exists(runs_db()));
+}
+
 }  // namespace
 }  // namespace pare

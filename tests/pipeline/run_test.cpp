@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/signals.h"
 #include "model/forward.h"
+#include "model/gguf_export.h"
 #include "model/load.h"
 #include "pipeline/judge.h"
 #include "store/store.h"
@@ -179,6 +180,53 @@ TEST_F(RunTest, LogitsOfAnArtefactDifferOnlyByItsQuantisation) {
     if (v.name == "rtn8") EXPECT_TRUE(relative > 0 && relative < 0.03) << relative;
     if (v.name == "nf4") EXPECT_TRUE(relative > 0.005 && relative < 0.4) << relative;
   }
+}
+
+TEST_F(RunTest, AGgufFileIsAModelLikeItsFolder) {
+  const fs::path folder = fs::path(PARE_TEST_DATA) / "models/llama-gqa-bf16-sharded";
+  const fs::path gguf = root_ / "m.gguf", moved = root_ / "moved.gguf", other = root_ / "other.gguf";
+  export_gguf(load_model(folder), folder, {}, gguf);
+  const ReportData of_folder = run_recipe(recipe(), options_);
+  options_.set = {"model=" + gguf.string()};
+  const std::vector<PlanRow> plan = plan_recipe(recipe(), options_);
+  for (const PlanRow& row : plan) EXPECT_FALSE(row.cached) << row.stage;
+  const ReportData of_file = run_recipe(recipe(), options_);
+  ASSERT_EQ(of_file.variants.size(), of_folder.variants.size());
+  EXPECT_EQ(of_file.variants[0].artefact, gguf.string());
+  EXPECT_EQ(of_file.variants[0].artefact_hash, sha256_file(gguf));
+  EXPECT_EQ(of_file.variants[0].bytes, static_cast<i64>(fs::file_size(gguf)));
+  for (std::size_t i = 0; i < of_file.variants.size(); ++i) {
+    const VariantRow &a = of_folder.variants[i], &b = of_file.variants[i];
+    EXPECT_EQ(cell(a, "size.weight_bytes").value, cell(b, "size.weight_bytes").value) << a.name;
+    EXPECT_EQ(cell(b, "size.disk_bytes").value, static_cast<double>(b.bytes)) << b.name;
+    for (const PlanRow& row : plan)
+      if (i > 0 && row.variant == b.name && row.stage.starts_with("quantize."))
+        EXPECT_NEAR(static_cast<double>(row.disk_bytes),
+                    static_cast<double>(b.bytes),
+                    0.2 * static_cast<double>(b.bytes))
+            << row.stage;
+  }
+  // The content is what counts, not the name.
+  fs::copy_file(gguf, moved);
+  options_.set = {"model=" + moved.string()};
+  for (const PlanRow& row : plan_recipe(recipe(), options_)) EXPECT_TRUE(row.cached) << row.stage;
+  export_gguf(load_model(folder), folder, gguf_scheme("f16"), other);
+  options_.set = {"model=" + other.string()};
+  for (const PlanRow& row : plan_recipe(recipe(), options_)) EXPECT_FALSE(row.cached) << row.stage;
+}
+
+TEST_F(RunTest, ABlockFileIsMeasuredButNotPackedAgain) {
+  const fs::path folder = fs::path(PARE_TEST_DATA) / "models/llama-gqa-bf16-sharded";
+  const fs::path gguf = root_ / "m.gguf";
+  export_gguf(load_model(folder), folder, gguf_scheme("q8_0"), gguf);
+  options_.set = {"model=" + gguf.string()};
+  const std::string said = refusal();
+  EXPECT_NE(said.find("is packed already (Q8_0)"), std::string::npos) << said;
+  EXPECT_NE(said.find("pare convert " + gguf.string() + " FOLDER --to hf"), std::string::npos) << said;
+  EXPECT_TRUE(RunsDb().runs().empty()) << "said before anything is made";
+  write_file_atomic(root_ / "tiny.yaml", "model: x\nvariants: {baseline: []}\nmeasure: [size]\n");
+  const ReportData data = run_recipe(recipe(), options_);
+  EXPECT_EQ(cell(data.variants[0], "size.disk_bytes").value, static_cast<double>(fs::file_size(gguf)));
 }
 
 MetricValue answers(std::vector<double> samples) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/signals.h"
+#include "io/gguf.h"
 #include "store/store_folder.h"
 
 namespace pare {
@@ -49,6 +50,23 @@ TEST_F(StoreTest, TheHashIsThatOfSortedLinesOfFileHashes) {
     lines += sha256_file(made.dir / name) + "  " + name + "\n";
   EXPECT_EQ(made.hash, sha256(lines));
   EXPECT_EQ(artefact_hash(made.dir), sha256(lines));
+}
+
+TEST_F(StoreTest, TheHashOfAGgufFileIsThatOfItsBytes) {
+  GgufMetadata metadata;
+  metadata.text("general.name", "a");
+  const fs::path file = folder_ / "a.gguf", part = folder_ / "p-00001-of-00002.gguf",
+                 rest = folder_ / "p-00002-of-00002.gguf";
+  GgufWriter(file, metadata, {}).finish();
+  EXPECT_EQ(artefact_hash(file), sha256_file(file));
+  metadata.count("split.count", 2);
+  GgufWriter(part, metadata, {}).finish();
+  GgufWriter(rest, GgufMetadata(), {}).finish();
+  EXPECT_EQ(artefact_hash(part),
+            sha256(sha256_file(part) + "  p-00001-of-00002.gguf\n" + sha256_file(rest) +
+                   "  p-00002-of-00002.gguf\n"));
+  write_file_atomic(file, "no GGUF");
+  EXPECT_THROW(artefact_hash(file), Error);
 }
 
 TEST_F(StoreTest, PareJsonHoldsInputsAndFilesAndNothingOfTheMachine) {
