@@ -253,7 +253,7 @@ Weight read_int_group(const std::string& where,
   const Tensor index = tensor(".group_index");
   if (index.defined() != indexed)
     throw user_error(
-        "{}.group_index is {}, and the options say otherwise", where, indexed ? "missing" : "there");
+        "{}.group_index: {}, and the options say otherwise", where, indexed ? "missing" : "found");
   return Weight(std::make_shared<IntGroupWeight>(where,
                                                  rows,
                                                  cols,
