@@ -125,10 +125,15 @@ GptqOptions parse(const Keys& keys) {
   o.symmetric = keys.flag("sym", true);
   keys.one_of("method", "gptq", {"gptq"});
   keys.one_of("pack_dtype", "int32", {"int32"});
-  const std::string format =
-      keys.one_of("format", keys.text("checkpoint_format", "gptq"), {"gptq", "gptq_v2"});
-  if (keys.one_of("checkpoint_format", format, {"gptq", "gptq_v2"}) != format)
-    throw user_error("{}: format and checkpoint_format contradict each other", keys.where());
+  // GPTQModel writes both keys, AutoGPTQ the second one only, older files neither.
+  const std::vector<std::string> versions = {"gptq", "gptq_v2"};
+  const std::string checkpoint = keys.one_of("checkpoint_format", "gptq", versions);
+  const std::string format = keys.one_of("format", checkpoint, versions);
+  if (keys.has("checkpoint_format") && format != checkpoint)
+    throw user_error("{}: format is \"{}\" and checkpoint_format \"{}\", expected one version",
+                     keys.where(),
+                     format,
+                     checkpoint);
   o.zeros = format == "gptq_v2" ? GptqZeros::v2 : GptqZeros::v1;
   for (const char* key : {"is_marlin_format", "awq_gemm_checkpoint"})
     if (keys.flag(key, false))
