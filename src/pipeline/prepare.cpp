@@ -80,8 +80,10 @@ ModelShape model_shape(const fs::path& dir) {
   const json& raw = shape.config.raw;
   for (const char* key : {"dtype", "torch_dtype"})
     if (raw.contains(key) && raw[key].is_string()) shape.format = raw[key].get<std::string>();
-  if (raw.contains("quantization_config") && raw["quantization_config"].is_object())
-    shape.format = raw["quantization_config"].value("format", "packed");
+  if (raw.contains("quantization_config") && raw["quantization_config"].is_object()) {
+    const json format = raw["quantization_config"].value("format", json());  // of anyone's making
+    shape.format = format.is_string() ? format.get<std::string>() : "packed";
+  }
   return shape;
 }
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "model/hf_quantised.h"
 #include "model/params.h"
 
 namespace pare {
@@ -38,7 +39,9 @@ json packed_tensors(const Config& config) {
 
 /// Files beside the weights that make the folder usable on its own.
 bool carried(const fs::path& file) {
-  static const std::set<std::string> written = {"config.json", "pare.json"};
+  // The last two are of GPTQ and AWQ files, and would say of dense weights that they are packed.
+  static const std::set<std::string> written = {
+      "config.json", "pare.json", "quantize_config.json", "quant_config.json"};
   static const std::set<std::string> kinds = {".json", ".jinja", ".model", ".txt", ".tiktoken"};
   const std::string name = file.filename().string();
   if (written.contains(name) || name.ends_with(".safetensors.index.json") || name.starts_with("."))
@@ -108,7 +111,14 @@ Weight Job::weight(const std::string& name) const {
         source().string(),
         packed_tensors(config())[name].value("format", "?"));
   if (!files().has(name))
-    throw user_error("{}: tensor {} is missing; config.json asks for it", source().string(), name);
+    throw user_error(
+        "{}: tensor {} is missing; config.json asks for it{}",
+        source().string(),
+        name,
+        read_hf_scheme(source(), config().raw)
+            ? "; the model is quantised already: compress the one it was made from, or a dense copy "
+              "(pare convert --to hf)"
+            : "");
   const Tensor t = files().tensor(name);
   for (const auto& [known, shape] : block_weights(config()))
     if (known == name && t.shape() != shape)
