@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <vector>
 
 #include "tensor/half.h"
 #include "weights/convert.h"
@@ -65,7 +66,10 @@ float e4m3_value(u8 code) {
   return minifloat(code, 8, 3, 7);
 }
 float e2m1_value(u8 code) { return minifloat(code, 4, 1, 1); }
-float e8m0_value(u8 code) { return code == kNanE8m0 ? NAN : std::ldexp(1.0f, code - 127); }
+float e8m0_value(u8 code) {
+  if (code == kNanE8m0) return std::bit_cast<float>(0x7fc00000u);
+  return std::bit_cast<float>(code ? static_cast<u32>(code) << 23 : 0x00400000u);  // 2^-127 is subnormal
+}
 
 FloatGroupWeight::FloatGroupWeight(
     const std::string& where, i64 rows, i64 cols, const FloatGroupOptions& options, Parts parts)
@@ -99,31 +103,39 @@ i64 FloatGroupWeight::bytes() const {
   return sum;
 }
 
-float FloatGroupWeight::scale_at(i64 index) const {
+void FloatGroupWeight::read_scales(i64 first, i64 count, float* to) const {
   const Tensor& scales = parts_.scales;
-  if (options_.scale == BlockScale::e8m0) return e8m0_value(scales.data<u8>()[index]);
-  if (options_.scale == BlockScale::e4m3)
-    return cpu::e4m3_table()[scales.data<u8>()[index]] / parts_.global.f32()[0];
-  if (scales.dtype() == DType::f32) return scales.f32()[index];
-  const u16 bits = scales.data<u16>()[index];
-  return scales.dtype() == DType::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+  if (scales.dtype() == DType::f32) {
+    std::copy_n(scales.f32() + first, count, to);
+  } else if (scales.dtype() == DType::bf16) {
+    bf16_to_f32(scales.data<u16>() + first, count, to);
+  } else if (scales.dtype() == DType::f16) {
+    f16_to_f32(scales.data<u16>() + first, count, to);
+  } else if (options_.scale == BlockScale::e8m0) {
+    for (i64 i = 0; i < count; ++i) to[i] = e8m0_value(scales.data<u8>()[first + i]);
+  } else {
+    cpu::decode_e4m3(scales.data<u8>() + first, count, to);
+    const float global = parts_.global.f32()[0];
+    for (i64 i = 0; i < count; ++i) to[i] /= global;
+  }
 }
 
 void FloatGroupWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
-  const i64 high = block_rows(), wide = block_cols(), C = parts_.scales.dim(1),
-            row_bytes = parts_.codes.dim(1);
-  const bool nibbles = options_.element == MiniFloat::e2m1;
+  if (k0 >= k1) return;
+  const i64 high = block_rows(), wide = block_cols(), row_bytes = parts_.codes.dim(1);
+  const i64 first = k0 / wide, count = (k1 - 1) / wide - first + 1;
+  thread_local std::vector<float> scales;  // of one row's blocks
+  scales.resize(static_cast<std::size_t>(count));
+  i64 known = -1;  // the row of blocks whose scales these are
   for (i64 n = n0; n < n1; ++n, dst += stride) {
+    if (n / high != known) read_scales(n / high * parts_.scales.dim(1) + first, count, scales.data());
+    known = n / high;
     const u8* row = parts_.codes.data<u8>() + n * row_bytes;
-    for (i64 k = k0; k < k1;) {
-      const i64 block = k / wide, last = std::min(k1, (block + 1) * wide);
-      const float scale = scale_at(n / high * C + block);
-      if (nibbles)
-        cpu::decode_e2m1(row, k, last, scale, dst + (k - k0));
-      else
-        cpu::decode_e4m3(row + k, last - k, scale, dst + (k - k0));
-      k = last;
-    }
+    if (options_.element == MiniFloat::e2m1)
+      cpu::decode_e2m1(row, k0, k1, dst);
+    else
+      cpu::decode_e4m3(row + k0, k1 - k0, dst);
+    cpu::scale_runs(scales.data(), wide, k0, k1, dst);
     round_to(options_.values, dst, k1 - k0);
   }
 }

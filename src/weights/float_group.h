@@ -59,7 +59,8 @@ class FloatGroupWeight final : public WeightFormat {
  private:
   i64 block_rows() const { return options_.block_rows ? options_.block_rows : rows_; }
   i64 block_cols() const { return options_.block_cols ? options_.block_cols : cols_; }
-  float scale_at(i64 index) const;
+  /// scales [first, first + count) of all, row by row, as they multiply.
+  void read_scales(i64 first, i64 count, float* to) const;
 
   i64 rows_, cols_;
   FloatGroupOptions options_;

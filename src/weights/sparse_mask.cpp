@@ -106,7 +106,7 @@ void SparseMaskWeight::read_values(i64 first, i64 count, float* to) const {
       std::copy_n(values_.data<i8>() + first, count, to);
       break;
     default:
-      cpu::decode_e4m3(values_.data<u8>() + first, count, 1.0f, to);
+      cpu::decode_e4m3(values_.data<u8>() + first, count, to);
   }
 }
 
