@@ -1,6 +1,8 @@
 // Typed look-ups in a JSON object, with errors that name the file and the key. null reads as absent.
 #pragma once
 #include <algorithm>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -65,8 +67,11 @@ class Keys {
     }
     return out;
   }
-  /// Throws a user error naming the first key that is not in `known`: what nobody reads may matter.
-  void expect_only(const std::vector<std::string>& known) const {
+  /// Throws a user error naming the first key that is not among `names`, which blanks separate: what nobody
+  /// reads may matter.
+  void expect_only(const std::string& names) const {
+    std::istringstream words(names);
+    const std::vector<std::string> known{std::istream_iterator<std::string>(words), {}};
     for (const auto& [key, v] : object_.items()) {
       if (std::find(known.begin(), known.end(), key) != known.end()) continue;
       const std::string near = nearest_name(key, known);

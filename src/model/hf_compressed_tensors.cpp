@@ -19,21 +19,12 @@ const std::map<std::string, CompressedFormat> kFormats = {
 constexpr const char* kNaive = "naive-quantized";  // int- or float-quantized, by the type of the weights
 constexpr i64 kNvfp4Group = 16, kMxGroup = 32;
 
-/// Arguments of a tensor's quantisation. What follows the blank is how scales were found or are stored, which
-/// the file shows.
+/// Arguments of a tensor's quantisation; from "observer" on how scales were found or are stored, which the
+/// file shows.
 void expect_arguments(const Keys& args) {
-  args.expect_only({"num_bits",
-                    "type",
-                    "symmetric",
-                    "strategy",
-                    "group_size",
-                    "block_structure",
-                    "dynamic",
-                    "actorder",
-                    "observer",
-                    "observer_kwargs",
-                    "scale_dtype",
-                    "zp_dtype"});
+  args.expect_only(
+      "num_bits type symmetric strategy group_size block_structure dynamic actorder observer "
+      "observer_kwargs scale_dtype zp_dtype");
 }
 
 CompressedFormat format_of(const Keys& group, const Keys& weights, const std::string& fallback) {
@@ -140,7 +131,7 @@ void note_activations(const Keys& group, const char* key, CompressedConfig& c) {
 }
 
 void read_group(const Keys& keys, const std::string& fallback, CompressedConfig& c) {
-  keys.expect_only({"targets", "weights", "input_activations", "output_activations", "format"});
+  keys.expect_only("targets weights input_activations output_activations format");
   for (const char* key : {"input_activations", "output_activations"}) note_activations(keys, key, c);
   if (!keys.has("weights")) return;
   const Keys weights = keys.object("weights");
@@ -167,8 +158,7 @@ void read_group(const Keys& keys, const std::string& fallback, CompressedConfig&
 void read_sparsity(const Keys& keys, CompressedConfig& c) {
   if (!keys.has("sparsity_config") || keys.raw()["sparsity_config"].empty()) return;
   const Keys sparsity = keys.object("sparsity_config");
-  sparsity.expect_only(
-      {"format", "targets", "ignore", "global_sparsity", "sparsity_structure", "registry_requires_subclass"});
+  sparsity.expect_only("format targets ignore global_sparsity sparsity_structure registry_requires_subclass");
   c.sparsity = sparsity.one_of("format", "dense", {"dense", "sparse-bitmask", "sparse-24-bitmask"});
   if (c.sparsity != "dense") c.text += (c.text.empty() ? "" : "; ") + c.sparsity;
 }
@@ -186,18 +176,11 @@ bool matches_class(const std::string& entry, const std::string& module) {
 }  // namespace
 
 CompressedConfig parse_compressed_tensors(const Keys& keys) {
-  keys.expect_only({"quant_method",
-                    "version",
-                    "format",
-                    "quantization_status",
-                    "global_compression_ratio",
-                    "ignore",
-                    "kv_cache_scheme",
-                    "config_groups",
-                    "sparsity_config",
-                    "transform_config",
-                    "run_compressed"});
-  keys.one_of("quantization_status", "compressed", {"compressed"});
+  keys.expect_only(
+      "quant_method version format quantization_status global_compression_ratio ignore "
+      "kv_cache_scheme config_groups sparsity_config transform_config run_compressed");
+  // Older files say "frozen" of packed weights; a dense one where a group asks for a packed one is refused.
+  keys.one_of("quantization_status", "compressed", {"compressed", "frozen"});
   if (keys.has("transform_config") && !keys.raw()["transform_config"].empty())
     throw user_error("{}: transform_config is {}, expected none; rotations of activations are not computed",
                      keys.where(),

@@ -21,33 +21,11 @@ struct AwqOptions {
 
 AwqOptions parse(const Keys& keys) {
   // Behind "zero_point": how the weights were found or are run elsewhere, which the weights do not need.
-  keys.expect_only({"bits",
-                    "w_bit",
-                    "group_size",
-                    "q_group_size",
-                    "quant_method",
-                    "method",
-                    "version",
-                    "format",
-                    "checkpoint_format",
-                    "pack_dtype",
-                    "modules_to_not_convert",
-                    "zero_point",
-                    "backend",
-                    "lm_head",
-                    "meta",
-                    "desc_act",
-                    "sym",
-                    "do_fuse",
-                    "fuse_max_seq_len",
-                    "modules_to_fuse",
-                    "exllama_config",
-                    "duo_scaling",
-                    "apply_clip",
-                    "calib_data",
-                    "model_name_or_path",
-                    "tokenizer",
-                    "dataset"});
+  keys.expect_only(
+      "bits w_bit group_size q_group_size quant_method method version format checkpoint_format "
+      "pack_dtype modules_to_not_convert zero_point backend lm_head meta desc_act sym do_fuse "
+      "fuse_max_seq_len modules_to_fuse exllama_config duo_scaling apply_clip calib_data "
+      "model_name_or_path tokenizer dataset");
   const char* bits = keys.has("w_bit") ? "w_bit" : "bits";
   if (keys.integer(bits, 1, 32) != kBits)
     throw user_error("{}: {} is {}, expected 4; AWQ is read with 4 bits only",

@@ -20,21 +20,12 @@ constexpr i64 kNestedBlock = 256;
 enum class BnbKind { four_bit, int8 };
 
 BnbKind parse(const Keys& keys) {
-  // Behind the first two: how products are computed elsewhere and what was skipped, which the file shows.
-  keys.expect_only({"load_in_4bit",
-                    "load_in_8bit",
-                    "_load_in_4bit",
-                    "_load_in_8bit",
-                    "quant_method",
-                    "bnb_4bit_compute_dtype",
-                    "bnb_4bit_quant_storage",
-                    "bnb_4bit_quant_type",
-                    "bnb_4bit_use_double_quant",
-                    "bnb_4bit_target_parameters",
-                    "llm_int8_enable_fp32_cpu_offload",
-                    "llm_int8_has_fp16_weight",
-                    "llm_int8_skip_modules",
-                    "llm_int8_threshold"});
+  // Beside the first: how products are computed elsewhere and what was skipped, which the file shows.
+  keys.expect_only(
+      "load_in_4bit load_in_8bit _load_in_4bit _load_in_8bit quant_method "
+      "bnb_4bit_compute_dtype bnb_4bit_quant_storage bnb_4bit_quant_type "
+      "bnb_4bit_use_double_quant bnb_4bit_target_parameters llm_int8_enable_fp32_cpu_offload "
+      "llm_int8_has_fp16_weight llm_int8_skip_modules llm_int8_threshold");
   if (keys.flag("llm_int8_has_fp16_weight", false))
     throw user_error("{}: llm_int8_has_fp16_weight is true, expected false", keys.where());
   const bool four = keys.flag("load_in_4bit", keys.flag("_load_in_4bit", false));
@@ -75,8 +66,7 @@ QuantState read_state(const StoredLinear& x, const std::string& suffix) {
   const Keys keys(
       parse_json({static_cast<const char*>(bytes.raw()), static_cast<std::size_t>(bytes.count())}, where),
       where);
-  keys.expect_only(
-      {"quant_type", "blocksize", "dtype", "shape", "nested_blocksize", "nested_dtype", "nested_offset"});
+  keys.expect_only("quant_type blocksize dtype shape nested_blocksize nested_dtype nested_offset");
   QuantState state;
   const bool nf4 = suffix.ends_with("nf4");
   keys.one_of("quant_type", "", {nf4 ? "nf4" : "fp4"});

@@ -44,77 +44,27 @@ struct GptqOptions {
   GptqZeros zeros = GptqZeros::v1;
 };
 
-/// Keys about how the weights were found, which the weights do not need.
-const std::vector<std::string> kHistory = {"damp_percent",
-                                           "damp_auto_increment",
-                                           "static_groups",
-                                           "true_sequential",
-                                           "model_name_or_path",
-                                           "model_file_base_name",
-                                           "meta",
-                                           "tokenizer",
-                                           "dataset",
-                                           "block_name_to_quantize",
-                                           "use_cuda_fp16",
-                                           "backend",
-                                           "modules_in_block_to_quantize",
-                                           "module_name_preceding_first_block",
-                                           "model_seqlen",
-                                           "batch_size",
-                                           "pad_token_id",
-                                           "use_exllama",
-                                           "disable_exllama",
-                                           "exllama_config",
-                                           "max_input_length",
-                                           "cache_block_outputs",
-                                           "lm_head",
-                                           "mse",
-                                           "gptaq",
-                                           "foem",
-                                           "fallback",
-                                           "failsafe",
-                                           "fail_safe",
-                                           "act_group_aware",
-                                           "hyb_act",
-                                           "hessian",
-                                           "v2",
-                                           "v2_alpha",
-                                           "device",
-                                           "pack_impl",
-                                           "parallel_packing",
-                                           "uri",
-                                           "quantizer",
-                                           "offload_to_disk",
-                                           "offload_to_disk_path",
-                                           "gc_mode",
-                                           "telemetry",
-                                           "mock_quantization",
-                                           "auto_forward_data_parallel",
-                                           "wait_for_submodule_finalizers",
-                                           "vram_strategy",
-                                           "dense_vram_strategy",
-                                           "moe_vram_strategy",
-                                           "dense_vram_strategy_devices",
-                                           "moe_vram_strategy_devices",
-                                           "group_aware"};
+constexpr const char* kRead =
+    "bits group_size desc_act sym quant_method method checkpoint_format format pack_dtype dynamic adapter "
+    "rotation "
+    "is_marlin_format awq_gemm_checkpoint ";
+/// How the weights were found or are run elsewhere, which they do not depend on.
+constexpr const char* kHistory =
+    "damp_percent damp_auto_increment static_groups true_sequential model_name_or_path model_file_base_name "
+    "meta "
+    "tokenizer dataset block_name_to_quantize modules_in_block_to_quantize module_name_preceding_first_block "
+    "model_seqlen batch_size pad_token_id max_input_length cache_block_outputs use_cuda_fp16 backend "
+    "use_exllama "
+    "disable_exllama exllama_config lm_head mse gptaq foem fallback failsafe fail_safe act_group_aware "
+    "group_aware "
+    "hyb_act hessian v2 v2_alpha device pack_impl parallel_packing uri quantizer offload_to_disk "
+    "offload_to_disk_path "
+    "gc_mode telemetry auto_forward_data_parallel wait_for_submodule_finalizers vram_strategy "
+    "dense_vram_strategy "
+    "dense_vram_strategy_devices moe_vram_strategy moe_vram_strategy_devices";
 
 GptqOptions parse(const Keys& keys) {
-  std::vector<std::string> known = {"bits",
-                                    "group_size",
-                                    "desc_act",
-                                    "sym",
-                                    "quant_method",
-                                    "method",
-                                    "checkpoint_format",
-                                    "format",
-                                    "pack_dtype",
-                                    "dynamic",
-                                    "adapter",
-                                    "rotation",
-                                    "is_marlin_format",
-                                    "awq_gemm_checkpoint"};
-  known.insert(known.end(), kHistory.begin(), kHistory.end());
-  keys.expect_only(known);
+  keys.expect_only(std::string(kRead) + kHistory);
   GptqOptions o;
   o.bits = static_cast<int>(keys.integer("bits", 2, 8));
   if (o.bits != 2 && o.bits != 3 && o.bits != 4 && o.bits != 8)

@@ -61,7 +61,7 @@ TEST(CompressedTensorsConfig, ActivationsAndCachesAreNoted) {
 TEST(CompressedTensorsConfig, OptionsThatAreNotKnownAreRefusedByName) {
   const json spin = {{"config_groups", {{"u", {{"type", "hadamard"}}}}}};
   const std::vector<std::pair<const char*, json>> top = {{"format", "marlin-24"},
-                                                         {"quantization_status", "frozen"},
+                                                         {"quantization_status", "calibration"},
                                                          {"transform_config", spin},
                                                          {"ignore", "lm_head"},
                                                          {"config_groups", {1}},
