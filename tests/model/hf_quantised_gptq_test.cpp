@@ -50,6 +50,16 @@ TEST(Gptq, ZeroPointsOfZeroBorrowFromTheirNeighbourInVersion1) {
   EXPECT_TRUE(same_bits(gptq_zeros(words, 8, 4, GptqZeros::v1), zeros));
 }
 
+TEST(Gptq, ZeroPointsAreLeftOutOnlyWhenAllAreTheMiddle) {
+  Tensor zeros = Tensor::empty({3, 5}, DType::u8);
+  std::fill_n(zeros.data<u8>(), 15, u8{8});
+  EXPECT_FALSE(packed_zeros(zeros, 4).defined());
+  for (const u8 other : {0, 7, 9, 15}) {
+    zeros.data<u8>()[11] = other;
+    EXPECT_TRUE(packed_zeros(zeros, 4).defined()) << int{other};
+  }
+}
+
 TEST(Gptq, ActOrderKeepsInputsInPlace) {
   const Weight q = quantize_int_group(normal_tensor({32, 64}, 2), {4, 32, false, DType::f16});
   auto parts = parts_of(q);
