@@ -4,11 +4,23 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "model/hf_quantised.h"
 #include "model/load.h"
 #include "store/resolve.h"
 #include "text/tokenizer.h"
 
 namespace pare::cli {
+namespace {
+
+/// What a quantised Hugging Face checkpoint says of itself; null for other models.
+json quantisation_of(const std::filesystem::path& dir, const Config& c) {
+  const auto scheme = std::filesystem::is_directory(dir) ? read_hf_scheme(dir, c.raw) : nullptr;
+  if (!scheme) return nullptr;
+  const QuantisationSummary s = scheme->summary();
+  return {{"method", s.method}, {"summary", s.text}, {"notes", s.notes}};
+}
+
+}  // namespace
 
 int info(int argc, char** argv) {
   Parser parser("info", "Architecture, parameters, bytes and format of every tensor.");
@@ -31,6 +43,7 @@ int info(int argc, char** argv) {
     bytes_by_format[format] += member.bytes();
   });
   const std::string tokenizer = Tokenizer::find(dir).filename().string();
+  const json quantisation = quantisation_of(dir, c);
   const json out = {{"path", dir.string()},
                     {"family", c.family},
                     {"parameters", c.parameters()},
@@ -47,6 +60,7 @@ int info(int argc, char** argv) {
                     {"tied", c.tied},
                     {"tokenizer", tokenizer.empty() ? json() : json(tokenizer)},
                     {"license", c.raw.value("license", json())},
+                    {"quantisation", quantisation},
                     {"formats", bytes_by_format},
                     {"tensors", list}};
   if (parser.common().json) {
@@ -72,6 +86,13 @@ int info(int argc, char** argv) {
       c.rope.type,
       c.tied ? " · tied head" : "",
       tokenizer.empty() ? "none" : tokenizer);
+  if (!quantisation.is_null()) {
+    text += fmt::format("quantised: {} ({})\n",
+                        quantisation["method"].get<std::string>(),
+                        quantisation["summary"].get<std::string>());
+    for (const json& note : quantisation["notes"])
+      text += fmt::format("  note: {}\n", note.get<std::string>());
+  }
   for (const auto& [format, bytes] : bytes_by_format)
     text += fmt::format("  {:<16} {:>10.3f} MB\n", format, static_cast<double>(bytes) / 1e6);
   if (tensors)

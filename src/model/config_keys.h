@@ -1,5 +1,8 @@
 // Typed look-ups in a JSON object, with errors that name the file and the key. null reads as absent.
 #pragma once
+#include <algorithm>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -51,6 +54,42 @@ class Keys {
     const json& v = value(key);
     if (!v.is_string()) throw wrong(key, v, "a text");
     return v.get<std::string>();
+  }
+  /// A list of texts; empty when absent.
+  std::vector<std::string> texts(const char* key) const {
+    std::vector<std::string> out;
+    if (!has(key)) return out;
+    const json& v = value(key);
+    if (!v.is_array()) throw wrong(key, v, "a list of texts");
+    for (const json& text : v) {
+      if (!text.is_string()) throw wrong(key, text, "a text");
+      out.push_back(text.get<std::string>());
+    }
+    return out;
+  }
+  /// Throws a user error naming the first key that is not among `names`, which blanks separate: what nobody
+  /// reads may matter.
+  void expect_only(const std::string& names) const {
+    std::istringstream words(names);
+    const std::vector<std::string> known{std::istream_iterator<std::string>(words), {}};
+    for (const auto& [key, v] : object_.items()) {
+      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+      const std::string near = nearest_name(key, known);
+      throw user_error("{}: option \"{}\" ({}) is not known{}; remove it if the weights do not depend on it",
+                       where_,
+                       key,
+                       v.dump().substr(0, 80),
+                       near.empty() ? "" : fmt::format(" (near \"{}\")", near));
+    }
+  }
+  /// Throws a user error unless the text under `key` (or `fallback`) is one of `known`; returns it.
+  std::string one_of(const char* key,
+                     const std::string& fallback,
+                     const std::vector<std::string>& known) const {
+    const std::string found = text(key, fallback);
+    if (std::find(known.begin(), known.end(), found) == known.end())
+      throw user_error("{}: {} is \"{}\", expected {}", where_, key, found, fmt::join(known, " or "));
+    return found;
   }
   /// An id or a list of ids.
   std::vector<i32> ids(const char* key) const {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/gguf_load.h"
+#include "model/hf_quantised.h"
 #include "model/hf_tokenizer.h"
 
 namespace pare {
@@ -15,7 +16,9 @@ namespace {
 
 /// Files beside the weights that make the folder usable on its own.
 bool carried(const fs::path& file) {
-  static const std::set<std::string> written = {"config.json", "pare.json"};
+  // The last two are of GPTQ and AWQ files, and would say of dense weights that they are packed.
+  static const std::set<std::string> written = {
+      "config.json", "pare.json", "quantize_config.json", "quant_config.json"};
   static const std::set<std::string> kinds = {".json", ".jinja", ".model", ".txt", ".tiktoken"};
   const std::string name = file.filename().string();
   if (written.contains(name) || name.ends_with(".safetensors.index.json") || name.starts_with("."))
@@ -43,15 +46,20 @@ class Folder final : public SourceModel {
 
   std::string format() const override {
     const json& raw = config_.raw;
-    if (raw.contains("quantization_config") && raw["quantization_config"].is_object())
-      return raw["quantization_config"].value("format", "packed");
+    if (raw.contains("quantization_config") && raw["quantization_config"].is_object()) {
+      const json format = raw["quantization_config"].value("format", json());  // of anyone's making
+      return format.is_string() ? format.get<std::string>() : "packed";
+    }
     for (const char* key : {"torch_dtype", "dtype"})
       if (raw.contains(key) && raw[key].is_string()) return raw[key].get<std::string>();
     return "dense";
   }
   std::string packed_format(const std::string& name) const override {
     const json& options = packed_options();
-    return options.contains(name) ? options[name].value("format", "?") : "";
+    if (options.contains(name)) return options[name].value("format", "?");
+    if (files().has(name)) return "";
+    const auto scheme = read_hf_scheme(path_, config_.raw);
+    return scheme ? scheme->summary().method : "";
   }
 
   Tensor dense(const std::string& name, const Shape& shape) const override {

@@ -8,6 +8,7 @@
 #include "weights/blockwise8.h"
 #include "weights/cascade_mean.h"
 #include "weights/codebook4_cpu.h"
+#include "weights/convert.h"
 #include "weights/formats.h"
 #include "weights/read_options.h"
 
@@ -178,6 +179,7 @@ void Codebook4Weight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 str
   view.cols = cols_;
   view.block = options_.block;
   cpu::decode_codebook4(view, n0, n1, k0, k1, dst, stride);
+  round_tile_to(options_.values, dst, n1 - n0, k1 - k0, stride);
 }
 
 void Codebook4Weight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {
@@ -189,10 +191,12 @@ void Codebook4Weight::each_tensor(const std::function<void(const std::string&, c
 }
 
 json Codebook4Weight::options() const {
-  return {{"format", "codebook4"},
-          {"code", options_.code == Code4::nf4 ? "nf4" : "fp4"},
-          {"block", options_.block},
-          {"double", options_.double_quantized}};
+  json out = {{"format", "codebook4"},
+              {"code", options_.code == Code4::nf4 ? "nf4" : "fp4"},
+              {"block", options_.block},
+              {"double", options_.double_quantized}};
+  if (options_.values != DType::f32) out["values"] = dtype_name(options_.values);
+  return out;
 }
 
 namespace {
@@ -208,6 +212,7 @@ Weight read_codebook4(const std::string& where,
   o.code = code == "nf4" ? Code4::nf4 : Code4::fp4;
   o.block = integer_option(where, options, "block", 32, 4096);
   o.double_quantized = flag_option(where, options, "double");
+  o.values = float_option(where, options, "values", Absent::f32);
   Codebook4Weight::Parts parts{tensor(".codes"), tensor(".absmax"), {}, {}};
   if (o.double_quantized) {
     parts.nested_absmax = tensor(".nested_absmax");

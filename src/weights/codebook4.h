@@ -3,6 +3,7 @@
 // Source: Dettmers et al. 2023, arXiv:2305.14314.
 //
 //   W[i] = table[code[i]] · absmax[i / block]        i runs over the flattened (N, K): blocks ignore rows
+//                                                  and rounded to `values`
 //   double quantisation: absmax[b] = map[q[b]] · nested_absmax[b / 256] + nested_offset
 //
 // Encoding: s = w·(1/max(absmax, 1e-38)) in a full block, w/absmax in a short last one; the code is the
@@ -28,6 +29,7 @@ struct Codebook4Options {
   Code4 code = Code4::nf4;
   i64 block = 64;  // a power of two, 32 … 4096
   bool double_quantized = false;
+  DType values = DType::f32;  // what decoded weights are rounded to: f32, bf16 or f16
 };
 
 /// Quantises w (N, K) f32. Throws a user error on bad options, and on NaN or Inf, naming row and column.

@@ -9,6 +9,7 @@ namespace pare {
 
 WeightFormatInfo codebook4_weight_format();
 WeightFormatInfo dense_weight_format();
+WeightFormatInfo float_group_weight_format();
 WeightFormatInfo ggml_block_weight_format();
 WeightFormatInfo int_group_weight_format();
 WeightFormatInfo int8_row_weight_format();
@@ -17,6 +18,7 @@ WeightFormatInfo sparse_mask_weight_format();
 inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
     codebook4_weight_format,
     dense_weight_format,
+    float_group_weight_format,
     ggml_block_weight_format,
     int_group_weight_format,
     int8_row_weight_format,

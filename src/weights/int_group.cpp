@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <vector>
 
 #include "base/threads.h"
 #include "tensor/half.h"
 #include "weights/bits.h"
+#include "weights/convert.h"
 #include "weights/formats.h"
 #include "weights/int_grid.h"
 #include "weights/int_group_cpu.h"
@@ -62,6 +65,23 @@ void check_codes(const std::string& where, const char* what, const Tensor& t, co
                        i / shape[1],
                        i % shape[1],
                        1 << bits);
+}
+
+/// A scale times the largest step must stay finite in f16.
+void expect_fits_f16(const std::string& where, const Tensor& scales, int bits) {
+  const Tensor values = scales.to_f32();
+  const float limit = 65504.0f / static_cast<float>((1 << bits) - 1);
+  for (const float scale : values.span<float>())
+    if (std::abs(scale) > limit)
+      throw user_error(
+          "{}.scales: found {}, expected at most {}: weights would not fit f16", where, scale, limit);
+}
+
+void expect_groups(const std::string& where, const Tensor& index, i64 K, i64 G) {
+  expect_stored(where, ".group_index", index, {K}, DType::i32);
+  for (i64 k = 0; k < K; ++k)
+    if (const i32 g = index.data<i32>()[k]; g < 0 || g >= G)
+      throw user_error("{}.group_index: input {} is in group {}, expected 0 to {}", where, k, g, G - 1);
 }
 
 }  // namespace
@@ -128,16 +148,19 @@ IntGroupWeight::IntGroupWeight(const std::string& where,
                                const IntGroupOptions& options,
                                Tensor codes,
                                Tensor scales,
-                               Tensor zeros)
+                               Tensor zeros,
+                               Tensor group_index)
     : rows_(rows),
       cols_(cols),
       group_(group_of(options, cols)),
       groups_((cols + group_ - 1) / group_),
       whole_row_(options.group <= 0),
       bits_(options.bits),
+      values_(options.values),
       codes_(std::move(codes)),
       scales_(std::move(scales)),
-      zeros_(std::move(zeros)) {
+      zeros_(std::move(zeros)),
+      group_index_(std::move(group_index)) {
   check_options(where, options);
   expect_stored(where, ".codes", codes_, {rows, packed_bytes(cols, bits_)}, DType::u8);
   const DType type = scales_.dtype();
@@ -151,15 +174,19 @@ IntGroupWeight::IntGroupWeight(const std::string& where,
     throw user_error("{}.zeros: a symmetric weight has no zero points", where);
   if (!options.symmetric)
     expect_stored(where, ".zeros", zeros_, {rows, packed_bytes(groups_, bits_)}, DType::u8);
+  if (values_ == DType::f16) expect_fits_f16(where, scales_, bits_);
+  if (group_index_.defined()) expect_groups(where, group_index_, cols_, groups_);
 }
 
 std::string IntGroupWeight::name() const {
   const std::string group = whole_row_ ? "row" : fmt::format("g{}", group_);
-  return fmt::format("int{}_{}{}", bits_, group, symmetric() ? "" : "_asym");
+  return fmt::format(
+      "int{}_{}{}{}", bits_, group, symmetric() ? "" : "_asym", group_index_.defined() ? "_act" : "");
 }
 
 i64 IntGroupWeight::bytes() const {
-  return codes_.bytes() + scales_.bytes() + (zeros_.defined() ? zeros_.bytes() : 0);
+  return codes_.bytes() + scales_.bytes() + (zeros_.defined() ? zeros_.bytes() : 0) +
+         (group_index_.defined() ? group_index_.bytes() : 0);
 }
 
 void IntGroupWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
@@ -174,20 +201,31 @@ void IntGroupWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stri
   view.group = group_;
   view.groups = groups_;
   view.bits = bits_;
-  cpu::decode_int_group(view, n0, n1, k0, k1, dst, stride);
+  if (group_index_.defined()) {
+    thread_local std::vector<float> table;  // a row's scales and zeros
+    table.resize(static_cast<std::size_t>(2 * groups_));
+    cpu::decode_int_group_indexed(view, group_index_.data<i32>(), table.data(), n0, n1, k0, k1, dst, stride);
+  } else {
+    cpu::decode_int_group(view, n0, n1, k0, k1, dst, stride);
+  }
+  round_tile_to(values_, dst, n1 - n0, k1 - k0, stride);
 }
 
 void IntGroupWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {
   visit(".codes", codes_);
   visit(".scales", scales_);
   if (zeros_.defined()) visit(".zeros", zeros_);
+  if (group_index_.defined()) visit(".group_index", group_index_);
 }
 
 json IntGroupWeight::options() const {
-  return {{"format", "int_group"},
-          {"bits", bits_},
-          {"group", whole_row_ ? 0 : group_},
-          {"symmetric", symmetric()}};
+  json out = {{"format", "int_group"},
+              {"bits", bits_},
+              {"group", whole_row_ ? 0 : group_},
+              {"symmetric", symmetric()}};
+  if (group_index_.defined()) out["group_index"] = true;
+  if (values_ != DType::f32) out["values"] = dtype_name(values_);
+  return out;
 }
 
 Tensor IntGroupWeight::unpacked_codes() const { return unpacked_rows(codes_, cols_, bits_); }
@@ -210,8 +248,20 @@ Weight read_int_group(const std::string& where,
   o.bits = static_cast<int>(integer_option(where, options, "bits", 2, 8));
   o.group = integer_option(where, options, "group", 0, INT32_MAX);
   o.symmetric = flag_option(where, options, "symmetric");
-  return Weight(std::make_shared<IntGroupWeight>(
-      where, rows, cols, o, tensor(".codes"), tensor(".scales"), o.symmetric ? Tensor() : tensor(".zeros")));
+  o.values = float_option(where, options, "values", Absent::f32);
+  const bool indexed = options.contains("group_index") && flag_option(where, options, "group_index");
+  const Tensor index = tensor(".group_index");
+  if (index.defined() != indexed)
+    throw user_error(
+        "{}.group_index: {}, and the options say otherwise", where, indexed ? "missing" : "found");
+  return Weight(std::make_shared<IntGroupWeight>(where,
+                                                 rows,
+                                                 cols,
+                                                 o,
+                                                 tensor(".codes"),
+                                                 tensor(".scales"),
+                                                 o.symmetric ? Tensor() : tensor(".zeros"),
+                                                 index));
 }
 
 }  // namespace

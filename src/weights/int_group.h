@@ -1,9 +1,14 @@
 // Weights as integers of 2 to 8 bits with a scale (and a zero point) per group of consecutive inputs.
 //
-//   W[n,k] = scale[n, k/group] · (code[n,k] − zero[n, k/group])        see weights/int_grid.h for the choice
+//   W[n,k] = scale[n, g(k)] · (code[n,k] − zero[n, g(k)])        see weights/int_grid.h for the choice
+//
+// g(k) = k/group, or a map of its own: GPTQ with act-order fills groups in the order of importance and leaves
+// the inputs where they are. The product is exact in f32 or rounded to `values`, where a library computes in
+// that dtype and its bits are to be kept.
 //
 // Stored: .codes u8 (N, ⌈K·bits/8⌉) packed as in weights/bits.h · .scales f16, bf16 or f32 (N, G) ·
-// .zeros u8 (N, ⌈G·bits/8⌉) packed alike, asymmetric only. G = ⌈K/group⌉; the last group may be short.
+// .zeros u8 (N, ⌈G·bits/8⌉) packed alike, asymmetric only · .group_index i32 (K), with a map only. G =
+// ⌈K/group⌉; the last group may be short.
 #pragma once
 #include <string>
 
@@ -12,9 +17,10 @@
 namespace pare {
 
 struct IntGroupOptions {
-  int bits = 4;           // 2 … 8
-  i64 group = 64;         // inputs that share a scale; 0 or −1: the whole row
-  bool symmetric = true;  // zero point fixed at 2^(bits−1)
+  int bits = 4;               // 2 … 8
+  i64 group = 64;             // inputs that share a scale; 0 or −1: the whole row
+  bool symmetric = true;      // zero point fixed at 2^(bits−1)
+  DType values = DType::f32;  // what decoded weights are rounded to: f32, bf16 or f16
 };
 
 /// Rounds each weight of `w` (N, K) f32 to the nearest value of its group's grid. Scales are f16, or bf16
@@ -24,7 +30,7 @@ Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options);
 
 /// From codes u8 (N, K), scales (N, G) f16, bf16 or f32, zeros u8 (N, G) (undefined when symmetric). Throws a
 /// user error starting with `where` on wrong shapes or dtypes, codes or zeros ≥ 2^bits, scales that are not
-/// finite.
+/// finite or too large for `values`.
 Weight int_group_weight(const std::string& where,
                         const Tensor& codes,
                         const Tensor& scales,
@@ -33,15 +39,16 @@ Weight int_group_weight(const std::string& where,
 
 class IntGroupWeight final : public WeightFormat {
  public:
-  /// The stored tensors as they are. Throws a user error starting with `where` when they contradict each
-  /// other.
+  /// The stored tensors as they are; `group_index` undefined for groups side by side. Throws a user error
+  /// starting with `where` when they contradict each other.
   IntGroupWeight(const std::string& where,
                  i64 rows,
                  i64 cols,
                  const IntGroupOptions& options,
                  Tensor codes,
                  Tensor scales,
-                 Tensor zeros);
+                 Tensor zeros,
+                 Tensor group_index = {});
   std::string name() const override;
   i64 rows() const override { return rows_; }
   i64 cols() const override { return cols_; }
@@ -59,6 +66,9 @@ class IntGroupWeight final : public WeightFormat {
   const Tensor& codes() const { return codes_; }
   const Tensor& scales() const { return scales_; }
   const Tensor& zeros() const { return zeros_; }
+  /// Group of each input, i32 (K); undefined when groups lie side by side.
+  const Tensor& group_index() const { return group_index_; }
+  DType values() const { return values_; }
   /// Unpacked: codes u8 (N, K); zero points u8 (N, G), filled with 2^(bits−1) when symmetric; scales f32 (N,
   /// G).
   Tensor unpacked_codes() const;
@@ -69,7 +79,8 @@ class IntGroupWeight final : public WeightFormat {
   i64 rows_, cols_, group_, groups_;
   bool whole_row_;
   int bits_;
-  Tensor codes_, scales_, zeros_;
+  DType values_;
+  Tensor codes_, scales_, zeros_, group_index_;
 };
 
 }  // namespace pare

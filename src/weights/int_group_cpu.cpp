@@ -85,6 +85,56 @@ void decode_tile(const View& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 
   }
 }
 
+/// dst[i] = table[g] · (dst[i] − table[G + g]) with g = index[i].
+void apply_groups(const float* table, i64 G, const i32* index, i64 n, float* dst) {
+  i64 i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const i64 lanes = static_cast<i64>(hn::Lanes(d));
+  for (; i + lanes <= n; i += lanes) {
+    const auto g = hn::LoadU(di, index + i);
+    const auto steps = hn::Sub(hn::LoadU(d, dst + i), hn::GatherIndex(d, table + G, g));
+    hn::StoreU(hn::Mul(steps, hn::GatherIndex(d, table, g)), d, dst + i);
+  }
+#endif
+  for (; i < n; ++i) dst[i] = table[index[i]] * (dst[i] - table[G + index[i]]);
+}
+
+template <int kBits>
+void decode_tile_indexed(
+    const View& w, const i32* index, float* table, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
+  for (i64 n = n0; n < n1; ++n, dst += stride) {
+    for (i64 g = 0; g < w.groups; ++g) {
+      table[g] = scale_at(w, n * w.groups + g);
+      table[w.groups + g] = static_cast<float>(
+          w.zeros ? packed_code(w.zeros + n * w.zeros_row_bytes, g, kBits) : 1 << (kBits - 1));
+    }
+    decode_run<kBits>(w.codes + n * w.row_bytes, w.codes + w.codes_bytes, k0, k1, 0, 1.0f, dst);
+    apply_groups(table, w.groups, index + k0, k1 - k0, dst);
+  }
+}
+
+void decode_int_group_indexed(
+    const View& w, const i32* index, float* table, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
+  switch (w.bits) {
+    case 2:
+      return decode_tile_indexed<2>(w, index, table, n0, n1, k0, k1, dst, stride);
+    case 3:
+      return decode_tile_indexed<3>(w, index, table, n0, n1, k0, k1, dst, stride);
+    case 4:
+      return decode_tile_indexed<4>(w, index, table, n0, n1, k0, k1, dst, stride);
+    case 5:
+      return decode_tile_indexed<5>(w, index, table, n0, n1, k0, k1, dst, stride);
+    case 6:
+      return decode_tile_indexed<6>(w, index, table, n0, n1, k0, k1, dst, stride);
+    case 7:
+      return decode_tile_indexed<7>(w, index, table, n0, n1, k0, k1, dst, stride);
+    default:
+      return decode_tile_indexed<8>(w, index, table, n0, n1, k0, k1, dst, stride);
+  }
+}
+
 void decode_int_group(const View& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
   switch (w.bits) {
     case 2:
@@ -111,9 +161,22 @@ HWY_AFTER_NAMESPACE();
 namespace pare::cpu {
 
 HWY_EXPORT(decode_int_group);
+HWY_EXPORT(decode_int_group_indexed);
 
 void decode_int_group(const IntGroupView& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
   HWY_DYNAMIC_DISPATCH(decode_int_group)(w, n0, n1, k0, k1, dst, stride);
+}
+
+void decode_int_group_indexed(const IntGroupView& w,
+                              const i32* index,
+                              float* table,
+                              i64 n0,
+                              i64 n1,
+                              i64 k0,
+                              i64 k1,
+                              float* dst,
+                              i64 stride) {
+  HWY_DYNAMIC_DISPATCH(decode_int_group_indexed)(w, index, table, n0, n1, k0, k1, dst, stride);
 }
 
 }  // namespace pare::cpu

@@ -18,5 +18,15 @@ struct IntGroupView {
 
 /// As WeightFormat::decode().
 void decode_int_group(const IntGroupView& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride);
+/// The same with the group of each input: index (K), values below `groups`. Writes `table` (2·groups).
+void decode_int_group_indexed(const IntGroupView& view,
+                              const i32* index,
+                              float* table,
+                              i64 n0,
+                              i64 n1,
+                              i64 k0,
+                              i64 k1,
+                              float* dst,
+                              i64 stride);
 
 }  // namespace pare::cpu

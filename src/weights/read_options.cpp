@@ -28,6 +28,14 @@ std::string text_option(const std::string& where, const json& options, const cha
   return options[key].get<std::string>();
 }
 
+DType float_option(const std::string& where, const json& options, const char* key, Absent absent) {
+  if (absent == Absent::f32 && !options.contains(key)) return DType::f32;
+  const std::string name = text_option(where, options, key);
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+    if (name == dtype_name(dtype)) return dtype;
+  throw user_error("{}: {} is '{}', expected f32, bf16 or f16", where, key, name);
+}
+
 void expect_stored(
     const std::string& where, const std::string& suffix, const Tensor& t, const Shape& shape, DType dtype) {
   if (!t.defined()) throw user_error("{}{} is missing", where, suffix);

@@ -11,6 +11,9 @@ namespace pare {
 i64 integer_option(const std::string& where, const json& options, const char* key, i64 low, i64 high);
 bool flag_option(const std::string& where, const json& options, const char* key);
 std::string text_option(const std::string& where, const json& options, const char* key);
+/// The dtype named by options[key]: f32, bf16 or f16. An absent key is refused or means f32.
+enum class Absent { refused, f32 };
+DType float_option(const std::string& where, const json& options, const char* key, Absent absent);
 
 /// Throws a user error "<where><suffix>: …" unless `t` is there and has the shape and the dtype.
 void expect_stored(

@@ -105,5 +105,20 @@ TEST_F(Info, WhatIsNoModelIsRefused) {
   expect_refused(pare({"info", dir}), 2, "not a regular file");
 }
 
+TEST_F(Info, SaysHowACheckpointIsQuantisedAndWhatItDoesOtherwise) {
+  const fs::path quant = fs::path(PARE_SHARED) / "fixtures/quant";
+  if (!fs::exists(quant)) GTEST_SKIP() << quant << " is not here";
+  const json gptq = pare({"info", quant / "gptq/tiny-llama-w4-g32-asym-act", "--json"}).document();
+  EXPECT_EQ(gptq["quantisation"]["method"], "gptq");
+  EXPECT_TRUE(gptq["formats"].contains("int4_g32_asym_act")) << gptq["formats"];
+  const Outcome fp8 = pare({"info", quant / "compressed_tensors/tiny-llama-FP8_DYNAMIC"});
+  expect_done(fp8);
+  EXPECT_NE(fp8.out.find("quantised: compressed-tensors (float-quantized 8 bits, a scale per row)"),
+            std::string::npos)
+      << fp8.out;
+  EXPECT_NE(fp8.out.find("note: input_activations: 8 bits (float)"), std::string::npos) << fp8.out;
+  EXPECT_EQ(pare({"info", "sums-3m", "--json"}).document()["quantisation"], nullptr);
+}
+
 }  // namespace
 }  // namespace pare

@@ -128,10 +128,10 @@ TEST_F(Load, PackedWeightsOfItsOwnFormatAreRead) {
   const Model m = load_model(dir_);
   EXPECT_TRUE(identical(m.params.layers[1].w_up.decode_all(), packed.decode_all()));
   json foreign = good, later = good;
-  foreign["quant_method"] = "gptq";
+  foreign["quant_method"] = "no_such_method";
   later["version"] = 2;
   good["tensors"][name]["format"] = "no_such_format";
-  const std::pair<json, std::string> refused[] = {{foreign, "\"gptq\""},
+  const std::pair<json, std::string> refused[] = {{foreign, "\"no_such_method\""},
                                                   {later, "version 1"},
                                                   {method, "tensors"},
                                                   {json("int4"), "quantization_config"},

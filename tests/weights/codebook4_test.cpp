@@ -52,6 +52,20 @@ TEST(Codebook4, DecodesAlikeInAnyTileAndComesBackFromStorage) {
   }
 }
 
+TEST(Codebook4, ValuesAreRoundedToTheirDtype) {
+  const Tensor w = normal_tensor({7, 333}, 9);
+  for (Codebook4Options o : all_options()) {
+    const Tensor exact = quantize_codebook4(w, o).decode_all();
+    for (const DType values : {DType::f16, DType::bf16}) {
+      o.values = values;
+      const Weight q = quantize_codebook4(w, o);
+      EXPECT_TRUE(same_bits(q.decode_all(), exact.to(values).to_f32())) << q.format().name();
+      expect_same_in_any_tile(q);
+      expect_round_trip(q, {"values"});
+    }
+  }
+}
+
 TEST(Codebook4, CodesAreNearestAndZeroIsExact) {
   Tensor w = normal_tensor({9, 333}, 2);
   for (i64 i = 0; i < w.count(); i += 5) w.f32()[i] = 0;

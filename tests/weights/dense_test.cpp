@@ -8,6 +8,7 @@
 
 #include "base/isa.h"
 #include "tensor/half.h"
+#include "weights/convert.h"
 
 namespace pare {
 namespace {
@@ -33,6 +34,30 @@ TEST(Dense, SixteenBitFloatsDecodeExactlyOnEveryTier) {
         else
           ASSERT_EQ(std::bit_cast<u32>(got), std::bit_cast<u32>(want))
               << isa << " " << dtype_name(type) << " " << i;
+      }
+    }
+  }
+  force_isa("");
+}
+
+TEST(Dense, RowsAreRoundedToSixteenBitsAsTheScalarConversionsDo) {
+  std::vector<float> values;
+  for (u32 high = 0; high < 65536; ++high)
+    for (const u32 low : {0u, 1u, 0x0fffu, 0x1000u, 0x1001u, 0x3000u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu})
+      values.push_back(std::bit_cast<float>(high << 16 | low));
+  for (const std::string& isa : supported_isas()) {
+    force_isa(isa);
+    for (const DType type : {DType::bf16, DType::f16}) {
+      std::vector<float> got = values;
+      round_to(type, got.data(), static_cast<i64>(got.size()) - 1);  // an odd length
+      for (std::size_t i = 0; i + 1 < values.size(); ++i) {
+        const float want =
+            type == DType::bf16 ? bf16_to_f32(f32_to_bf16(values[i])) : f16_to_f32(f32_to_f16(values[i]));
+        if (std::isnan(want))
+          ASSERT_TRUE(std::isnan(got[i])) << isa << " " << i;
+        else
+          ASSERT_EQ(std::bit_cast<u32>(got[i]), std::bit_cast<u32>(want))
+              << isa << " " << dtype_name(type) << " " << values[i];
       }
     }
   }

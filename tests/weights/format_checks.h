@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/isa.h"
@@ -77,8 +78,9 @@ inline void expect_same_in_any_tile(const Weight& w) {
   force_isa("");
 }
 
-/// options() and each_tensor() bring it back; any missing, reshaped or retyped tensor is refused.
-inline void expect_round_trip(const Weight& w) {
+/// options() and each_tensor() bring it back; any missing, reshaped or retyped tensor is refused, and so is
+/// any missing option but the `optional` ones.
+inline void expect_round_trip(const Weight& w, const std::set<std::string>& optional = {}) {
   const Stored tensors = stored(w);
   const json options = w.format().options();
   i64 bytes = 0;
@@ -103,7 +105,7 @@ inline void expect_round_trip(const Weight& w) {
     if (key == "format") continue;
     json damaged = options;
     damaged.erase(key);
-    expect_refused(damaged, w.rows(), w.cols(), tensors);
+    if (!optional.contains(key)) expect_refused(damaged, w.rows(), w.cols(), tensors);
     damaged[key] = nullptr;
     expect_refused(damaged, w.rows(), w.cols(), tensors);
     damaged[key] = json::array({1});

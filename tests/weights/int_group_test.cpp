@@ -81,6 +81,66 @@ TEST(IntGroup, DecodesTheFormulaOfItsHeader) {
   }
 }
 
+/// `q` with its inputs spread over the groups at random, and values of that dtype.
+Weight with_group_index(const Weight& q, const IntGroupOptions& o, DType values) {
+  const IntGroupWeight& f = as_int_group(q);
+  Tensor index = Tensor::empty({q.cols()}, DType::i32);
+  Rng rng(11);
+  for (i64 k = 0; k < q.cols(); ++k) index.data<i32>()[k] = static_cast<i32>(rng.below(f.groups()));
+  IntGroupOptions with = o;
+  with.values = values;
+  return Weight(std::make_shared<IntGroupWeight>(
+      "made", q.rows(), q.cols(), with, f.codes(), f.scales(), f.zeros(), index));
+}
+
+TEST(IntGroup, AGroupIndexPicksScaleAndZeroOfEachInput) {
+  const Tensor w = normal_tensor({4, 130}, 12);
+  for (const IntGroupOptions& o : all_options())
+    for (const DType values : {DType::f32, DType::f16, DType::bf16}) {
+      const Weight q = with_group_index(quantize_int_group(w, o), o, values);
+      const IntGroupWeight& f = as_int_group(q);
+      const Tensor codes = f.unpacked_codes(), zeros = f.unpacked_zeros(), scales = f.scales_f32();
+      Tensor want = Tensor::empty({4, 130});
+      for (i64 i = 0; i < want.count(); ++i) {
+        const i64 g = i / 130 * f.groups() + f.group_index().data<i32>()[i % 130];
+        want.f32()[i] = scales.f32()[g] * static_cast<float>(codes.data<u8>()[i] - zeros.data<u8>()[g]);
+      }
+      if (values != DType::f32) want = want.to(values).to_f32();
+      ASSERT_TRUE(same_bits(q.decode_all(), want)) << f.name();
+      expect_same_in_any_tile(q);
+      expect_round_trip(q, {"values"});
+    }
+}
+
+TEST(IntGroup, ValuesAreRoundedToTheirDtype) {
+  const Tensor w = normal_tensor({4, 130}, 13);
+  for (IntGroupOptions o : all_options()) {
+    const Tensor exact = quantize_int_group(w, o).decode_all();
+    for (const DType values : {DType::f16, DType::bf16}) {
+      o.values = values;
+      const Weight q = quantize_int_group(w, o);
+      EXPECT_TRUE(same_bits(q.decode_all(), exact.to(values).to_f32())) << q.format().name();
+      expect_same_in_any_tile(q);
+      expect_round_trip(q, {"values"});
+    }
+  }
+}
+
+TEST(IntGroup, RefusesGroupsThatAreNotThereAndScalesTooLargeForF16) {
+  const IntGroupOptions o{4, 32, true};
+  const Weight q = with_group_index(quantize_int_group(normal_tensor({4, 130}, 14), o), o, DType::f16);
+  Stored damaged = stored(q);
+  for (const i32 group : {-1, 5, INT32_MAX}) {
+    damaged[".group_index"] = damaged[".group_index"].clone();
+    damaged[".group_index"].data<i32>()[7] = group;
+    expect_refused(q.format().options(), 4, 130, damaged);
+  }
+  damaged = stored(q);
+  damaged[".scales"] = damaged[".scales"].to_f32();
+  damaged[".scales"].f32()[3] = 5000;
+  expect_refused(q.format().options(), 4, 130, damaged);
+}
+
 TEST(IntGroup, CodesAreNearestZeroIsExactAndAgainChangesNothing) {
   for (const double deviation : {1.0, 1e-3, 1e-7, 1e5, 1e9}) {
     Tensor w = normal_tensor({16, 333}, 4, deviation);

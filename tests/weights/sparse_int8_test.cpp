@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "weights/float_group.h"
 #include "weights/format_checks.h"
 #include "weights/int8_row.h"
 #include "weights/sparse_mask.h"
@@ -51,6 +52,29 @@ TEST(SparseMask, IsExactForEveryDensityAndDtype) {
       }
 }
 
+TEST(SparseMask, HoldsBytesWithAScalePerRow) {
+  for (const DType type : {DType::i8, DType::u8})
+    for (const DType scale_type : {DType::f32, DType::bf16, DType::f16}) {
+      const Weight floats = sparse_mask_weight(normal_tensor({6, 77}, 5));
+      const Tensor mask = stored(floats)[".mask"], scales = normal_tensor({6}, 6).to(scale_type);
+      Tensor values = Tensor::empty({6 * 77}, type);
+      Rng rng(7);
+      for (i64 i = 0; i < values.count(); ++i)
+        static_cast<u8*>(values.raw())[i] = static_cast<u8>(rng.below(0x7f));  // positive, no NaN
+      const Weight q(std::make_shared<SparseMaskWeight>("made", 6, 77, mask, values, scales));
+      Tensor want = Tensor::empty({6, 77});
+      for (i64 i = 0; i < want.count(); ++i) {
+        const u8 byte = static_cast<const u8*>(values.raw())[i];
+        want.f32()[i] =
+            (type == DType::i8 ? static_cast<float>(byte) : e4m3_value(byte)) * scales.to_f32().f32()[i / 77];
+      }
+      if (scale_type != DType::f32) want = want.to(scale_type).to_f32();
+      EXPECT_TRUE(same_bits(q.decode_all(), want)) << q.format().name();
+      expect_same_in_any_tile(q);
+      expect_round_trip(q);
+    }
+}
+
 TEST(SparseMask, RefusesMasksThatDoNotFitTheValues) {
   const Weight q = sparse_mask_weight(normal_tensor({2, 13}, 4));
   Stored damaged = stored(q);
@@ -73,7 +97,7 @@ TEST(WeightFormats, AreAllListed) {
     EXPECT_FALSE(info.summary.empty());
     names.push_back(info.name);
   }
-  for (const char* name : {"codebook4", "dense", "int8_row", "int_group", "sparse_mask"})
+  for (const char* name : {"codebook4", "dense", "float_group", "int8_row", "int_group", "sparse_mask"})
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
 }
 
