@@ -164,5 +164,17 @@ TEST(CompressedTensors, SparseMatricesOfTheReferenceAreItsDenseOnes) {
   EXPECT_EQ(cases, 20);
 }
 
+TEST(SmallFloats, AreThoseOfTheReferencesTables) {
+  const fs::path floats = fs::path(PARE_SHARED) / "fixtures/quant/mx/floats.safetensors";
+  if (!fs::exists(floats)) GTEST_SKIP() << floats << " is not here";
+  const SafeTensors file = SafeTensors::open(floats);
+  const Tensor e4m3 = file.tensor("e4m3fn.table_f32"), e8m0 = file.tensor("e8m0fnu.table_f32");
+  for (int code = 0; code < 256; ++code) {
+    const auto same = [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+    EXPECT_TRUE(same(e4m3_value(static_cast<u8>(code)), e4m3.f32()[code])) << code;
+    EXPECT_TRUE(same(e8m0_value(static_cast<u8>(code)), e8m0.f32()[code])) << code;
+  }
+}
+
 }  // namespace
 }  // namespace pare

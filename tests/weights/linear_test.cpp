@@ -7,6 +7,7 @@
 #include "backends.h"
 #include "ref/ops.h"
 #include "weights/codebook4.h"
+#include "weights/float_group.h"
 #include "weights/ggml_encode.h"
 #include "weights/int8_row.h"
 #include "weights/int_group.h"
@@ -22,6 +23,16 @@ struct OutIn {
   i64 N, K;
 };
 constexpr OutIn kShapes[] = {{1, 1}, {3, 64}, {37, 33}, {100, 385}, {35, 777}, {18, 512}};
+
+/// Codes of e4m3 that are numbers of moderate size, a scale per row.
+Weight float_rows(i64 N, i64 K) {
+  FloatGroupWeight::Parts parts{Tensor::empty({N, K}, DType::u8), Tensor::empty({N, 1}), {}};
+  for (i64 i = 0; i < N * K; ++i)
+    parts.codes.data<u8>()[i] = static_cast<u8>((i * 37) % 0x60 | (i % 2 ? 0x80 : 0));
+  for (i64 n = 0; n < N; ++n) parts.scales.f32()[n] = 0.01f * static_cast<float>(n + 1);
+  return Weight(std::make_shared<FloatGroupWeight>(
+      "made", N, K, FloatGroupOptions{MiniFloat::e4m3, BlockScale::real, 1, 0, DType::f32}, parts));
+}
 
 /// Every format there is, each with options that leave a short last group or block; GGUF's blocks where they
 /// fit.
@@ -39,6 +50,7 @@ std::vector<Weight> all_weights(i64 N, i64 K) {
     for (const bool twice : {false, true}) all.push_back(quantize_codebook4(w, {code, 64, twice}));
   all.push_back(sparse_mask_weight(sparse));
   all.push_back(sparse_mask_weight(sparse.to(DType::bf16)));
+  all.push_back(float_rows(N, K));
   for (const GgmlType type : ggml_packed_types())
     if (K % ggml_type_info(type).values == 0) all.push_back(quantize_ggml_block(w, type));
   return all;
