@@ -13,6 +13,9 @@ namespace {
 
 constexpr u64 kCalibrationStream = 0xca11b;
 
+/// Tokens that a sequence of the model may have; what lies behind them it has never seen.
+i64 longest(const Job& job) { return std::max<i64>(1, job.config().position_limit()); }
+
 /// Whole problems in a seeded order: of a file all are read, of a generator as many as may be needed.
 void take_problems(const CalibrationOptions& o,
                    const Job& job,
@@ -26,7 +29,7 @@ void take_problems(const CalibrationOptions& o,
   shuffle(text.sequences, rng);
   for (const std::vector<i32>& ids : text.sequences) {
     if (out.tokens >= o.tokens) break;
-    const i64 keep = std::min<i64>(static_cast<i64>(ids.size()), o.tokens - out.tokens);
+    const i64 keep = std::min({static_cast<i64>(ids.size()), o.tokens - out.tokens, longest(job)});
     out.sequences.emplace_back(ids.begin(), ids.begin() + keep);
     out.tokens += keep;
   }
@@ -36,7 +39,7 @@ void take_problems(const CalibrationOptions& o,
 void take_pieces(const CalibrationOptions& o, const Job& job, const Tokenizer& tokenizer, Calibration& out) {
   const JudgedText text = judged_text(job.data("calib"), 0, tokenizer);
   const std::vector<i32>& ids = text.sequences.front();
-  const i64 all = static_cast<i64>(ids.size()), length = std::min(o.length, all);
+  const i64 all = static_cast<i64>(ids.size()), length = std::min({o.length, all, longest(job)});
   std::vector<i64> pieces(static_cast<std::size_t>(length ? all / length : 0));
   std::iota(pieces.begin(), pieces.end(), i64{0});
   Rng rng = job.rng(kCalibrationStream);

@@ -35,7 +35,8 @@ struct Calibration {
 };
 
 /// data.calib cut to the options: problems one a sequence, as they were trained; plain text in pieces of
-/// `length` tokens at places that the job's seed draws. Throws a user error when the data hold no sequence.
+/// `length` tokens (never more than the model's positions) at places that the job's seed draws. Throws a user
+/// error when the data hold no sequence.
 Calibration calibration_of(const CalibrationOptions& o, const Job& job);
 
 /// Linear layers of a block that share their input.

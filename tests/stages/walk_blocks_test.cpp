@@ -186,6 +186,9 @@ TEST_F(WalkTest, text_is_cut_at_seeded_places) {
   EXPECT_EQ(a.tokens, 1000);
   EXPECT_EQ(a.sequences.size(), 16u);
   EXPECT_EQ(std::set(a.sequences.begin(), a.sequences.end()).size(), 16u);
+  o.length = 100000;
+  for (const std::vector<i32>& ids : calibration_of(o, j).sequences)
+    EXPECT_LE(static_cast<i64>(ids.size()), j.config().max_positions);
 }
 
 TEST_F(WalkTest, stages_refuse_what_they_cannot_use) {
