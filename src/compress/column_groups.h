@@ -1,8 +1,6 @@
 // Which columns of a sweep share a scale. Columns are counted in the order of the sweep, groups as they lie
 // in the weight.
 #pragma once
-#include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -27,12 +25,6 @@ struct ColumnGroups {
   }
   bool begins(i64 k) const {
     return k == 0 || group[static_cast<std::size_t>(k)] != group[static_cast<std::size_t>(k - 1)];
-  }
-  /// Whether each group is one run, so that it can be fitted when the sweep reaches it.
-  bool contiguous() const {
-    i64 runs = 0;
-    for (std::size_t p = 0; p < group.size(); ++p) runs += begins(static_cast<i64>(p));
-    return runs == count;
   }
 };
 

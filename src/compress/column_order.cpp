@@ -14,6 +14,17 @@ void sort_descending(std::vector<i64>::iterator begin, std::vector<i64>::iterato
 }
 
 template <class T>
+void reorder(const Tensor& from, const std::vector<i64>& order, Tensor& to) {
+  const i64 K = from.dim(1);
+  const T* source = from.data<T>();
+  T* out = to.data<T>();
+  parallel_rows(from.dim(0), 16, [&](i64 begin, i64 end) {
+    for (i64 n = begin; n < end; ++n)
+      for (i64 p = 0; p < K; ++p) out[n * K + p] = source[n * K + order[static_cast<std::size_t>(p)]];
+  });
+}
+
+template <class T>
 void restore(const Tensor& from, const std::vector<i64>& order, Tensor& to) {
   const i64 K = from.dim(1);
   for (i64 n = 0; n < from.dim(0); ++n)
@@ -49,14 +60,11 @@ std::vector<i64> column_order(ColumnOrder order, const Tensor& diagonal, i64 gro
 }
 
 Tensor reorder_columns(const Tensor& w, const std::vector<i64>& order) {
-  const auto [N, K] = dims<2>("reorder_columns", w);
-  Tensor out = Tensor::empty({N, K});
-  const float* from = w.f32();
-  float* to = out.f32();
-  parallel_rows(N, 16, [&, K = K](i64 begin, i64 end) {
-    for (i64 n = begin; n < end; ++n)
-      for (i64 p = 0; p < K; ++p) to[n * K + p] = from[n * K + order[static_cast<std::size_t>(p)]];
-  });
+  Tensor out = Tensor::empty(w.shape(), w.dtype());
+  if (w.dtype() == DType::u8)
+    reorder<u8>(w, order, out);
+  else
+    reorder<float>(w, order, out);
   return out;
 }
 

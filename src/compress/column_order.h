@@ -17,7 +17,7 @@ enum class ColumnOrder {
 /// columns share a scale, 0 all of them.
 std::vector<i64> column_order(ColumnOrder order, const Tensor& diagonal, i64 group);
 
-/// Columns of w (N, K) in another order: out[:, p] = w[:, order[p]]; and of both sides of h (K, K).
+/// Columns of w (N, K) f32 or u8 in another order: out[:, p] = w[:, order[p]]; and of both sides of h (K, K).
 Tensor reorder_columns(const Tensor& w, const std::vector<i64>& order);
 Tensor reorder_both(const Tensor& h, const std::vector<i64>& order);
 /// The way back: out[:, order[p]] = w[:, p], for w f32 or u8.

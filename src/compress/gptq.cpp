@@ -48,11 +48,7 @@ std::optional<Pruning> ordered(const std::optional<Pruning>& pruning, const Star
   if (!pruning->mask.defined())
     throw user_error("pruning while sweeping needs the natural order of columns, or a mask");
   Pruning out = *pruning;
-  const i64 N = out.mask.dim(0), K = out.mask.dim(1);
-  out.mask = Tensor::empty({N, K}, DType::u8);
-  for (i64 n = 0; n < N; ++n)
-    for (i64 p = 0; p < K; ++p)
-      out.mask.data<u8>()[n * K + p] = pruning->mask.data<u8>()[n * K + s.order[static_cast<std::size_t>(p)]];
+  out.mask = reorder_columns(pruning->mask, s.order);
   return out;
 }
 
@@ -93,21 +89,6 @@ Chosen to_integers(const Start& s,
            scale_dtype},
           pruning ? restore_columns(mask, s.order) : Tensor(),
           result.loss};
-}
-
-/// H + λI as the sweep saw it, in the order of the weight.
-Tensor damped_gram(const Tensor& h, double damping) {
-  const i64 K = h.dim(0);
-  Tensor out = h.clone();
-  double sum = 0;
-  i64 live = 0;
-  for (i64 k = 0; k < K; ++k) sum += h.f32()[k * K + k], live += h.f32()[k * K + k] != 0;
-  const double mean = sum > 0 ? sum / static_cast<double>(live) : 1;
-  for (i64 k = 0; k < K; ++k) {
-    float& d = out.f32()[k * K + k];
-    d = static_cast<float>((d == 0 ? mean : static_cast<double>(d)) + damping * mean);
-  }
-  return out;
 }
 
 void refine(Chosen& chosen, const Tensor& w, const Tensor& h, const IntSweepOptions& o, double damping) {

@@ -6,11 +6,6 @@
 namespace pare {
 namespace {
 
-float stored(float scale, DType dtype) {
-  if (dtype == DType::f32) return scale;
-  return Tensor::of({1}, std::span(&scale, 1)).to(dtype).to_f32().f32()[0];
-}
-
 double error_of(const IntGrid& grid,
                 std::span<const float> weights,
                 std::span<const float> importance,
@@ -45,7 +40,7 @@ IntGrid fit_int_grid_to(std::span<const float> weights,
   };
   for (double share = 1 - o.step; share > o.least - 1e-9; share -= o.step) {
     IntGrid grid = full;
-    grid.scale = stored(static_cast<float>(share * full.scale), o.scale_dtype);
+    grid.scale = stored_scale(static_cast<float>(share * full.scale), o.scale_dtype);
     if (!o.symmetric) {
       const float zero = std::rint(-static_cast<float>(share) * std::min(lowest, 0.0f) / grid.scale);
       grid.zero = static_cast<int>(std::clamp(zero, 0.0f, static_cast<float>(grid.top)));

@@ -17,17 +17,22 @@ constexpr i64 kBlock = 256;
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// H + λI with dead inputs made live, rows and columns reversed.
-Tensor reversed(const Tensor& h, double added, double dead_value) {
+/// The mean of H's diagonal over live inputs; 1 where there is none.
+double mean_of_live(const Tensor& h) {
+  const i64 K = h.dim(0);
+  double sum = 0;
+  i64 live = 0;
+  for (i64 k = 0; k < K; ++k) sum += h.f32()[k * K + k], live += h.f32()[k * K + k] != 0;
+  return sum > 0 ? sum / static_cast<double>(live) : 1;
+}
+
+/// Rows and columns in reverse.
+Tensor reversed(const Tensor& h) {
   const i64 K = h.dim(0);
   Tensor r = Tensor::empty({K, K});
   parallel_rows(K, 16, [&](i64 begin, i64 end) {
     for (i64 i = begin; i < end; ++i)
-      for (i64 j = 0; j < K; ++j) {
-        const float value = h.f32()[(K - 1 - i) * K + K - 1 - j];
-        const double diagonal = (value == 0 ? dead_value : value) + added;
-        r.f32()[i * K + j] = i == j ? static_cast<float>(diagonal) : value;
-      }
+      for (i64 j = 0; j < K; ++j) r.f32()[i * K + j] = h.f32()[(K - 1 - i) * K + K - 1 - j];
   });
   return r;
 }
@@ -150,23 +155,28 @@ bool finite(const Tensor& t) {
 
 }  // namespace
 
+Tensor damped_gram(const Tensor& h, double damping) {
+  const i64 K = h.dim(0);
+  const double mean = mean_of_live(h);
+  Tensor out = h.clone();
+  for (i64 k = 0; k < K; ++k) {
+    float& d = out.f32()[k * K + k];
+    d = static_cast<float>((d == 0 ? mean : static_cast<double>(d)) + damping * mean);
+  }
+  return out;
+}
+
 InverseFactor inverse_factor(const Tensor& h, double damping) {
   const auto [K, columns] = dims<2>("inverse_factor", h);
   expect("inverse_factor", h, {K, K});
   if (!(damping > 0 && damping <= 1))
     throw user_error("damping is {}, expected more than 0 and at most 1", damping);
   InverseFactor out;
-  double sum = 0;
-  for (i64 j = 0; j < K; ++j) {
-    const double d = h.f32()[j * K + j];
-    if (d == 0) out.dead.push_back(j);
-    sum += d;
-  }
-  const i64 live = K - static_cast<i64>(out.dead.size());
-  const double mean = live && sum > 0 ? sum / static_cast<double>(live) : 1;
+  for (i64 j = 0; j < K; ++j)
+    if (h.f32()[j * K + j] == 0) out.dead.push_back(j);
   for (const double tried : {damping, 0.03, 0.1, 1.0}) {
     if (tried < damping) continue;
-    const Tensor inverse = inverse_of_factor(reversed(h, tried * mean, mean));
+    const Tensor inverse = inverse_of_factor(reversed(damped_gram(h, tried)));
     if (!inverse.defined() || !finite(inverse)) continue;
     out.u = Tensor::zeros({K, K});
     for (i64 i = 0; i < K; ++i)

@@ -18,6 +18,9 @@ struct InverseFactor {
   std::vector<i64> dead;  // inputs that never were anything but zero
 };
 
+/// H + λI for damping as it served, with dead inputs made live: what the factor is of.
+Tensor damped_gram(const Tensor& h, double damping);
+
 /// H (K, K) f32, symmetric. A dead input (H[j,j] = 0) counts as one of average size that nothing else depends
 /// on. When H + λI is not positive definite in this precision, the damping is raised to 0.03, 0.1 and 1; the
 /// caller sees the one that served. Throws a user error when none does, and on damping outside (0, 1].

@@ -8,18 +8,12 @@
 #include "base/threads.h"
 #include "compress/column_sweep_cpu.h"
 #include "ops/gemm.h"
+#include "weights/int_grid.h"
 
 namespace pare {
 namespace {
 
 constexpr i64 kRun = 128;  // columns of one matrix product; scales of longer groups stay as they are
-
-/// A scale as it would be stored; 0 where it cannot be.
-float stored(float scale, DType dtype) {
-  if (dtype == DType::f32) return scale;
-  const float s = Tensor::of({1}, std::span(&scale, 1)).to(dtype).to_f32().f32()[0];
-  return std::isfinite(s) ? s : 0;
-}
 
 void multiply(const Tensor& a, const Tensor& b, i64 rows_of_b, i64 first_row, Tensor& c, Result result) {
   GemmB right;
@@ -58,8 +52,8 @@ class Refiner {
       curve += static_cast<double>(v[i]) * sum;
     }
     if (!(curve > 0)) return;
-    const float better = stored(static_cast<float>(scale - slope / curve), q_.scale_dtype);
-    if (better == 0 || (better < 0) != (scale < 0)) return;
+    const float better = stored_scale(static_cast<float>(scale - slope / curve), q_.scale_dtype);
+    if (better == 0 || !std::isfinite(better) || (better < 0) != (scale < 0)) return;
     const double moved = static_cast<double>(better) - scale;
     if (2 * moved * slope + moved * moved * curve >= 0) return;
     for (i64 i = 0; i < width; ++i) add(run, i, static_cast<float>(moved) * v[i]);

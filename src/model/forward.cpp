@@ -75,10 +75,6 @@ std::vector<AttentionSeq> key_runs(
   return runs;
 }
 
-}  // namespace
-
-namespace {
-
 const LayerParams& params_of(const Model& model, i64 layer) {
   return model.params.layers[static_cast<std::size_t>(layer)];
 }

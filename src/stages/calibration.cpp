@@ -16,6 +16,16 @@ constexpr u64 kCalibrationStream = 0xca11b;
 /// Tokens that a sequence of the model may have; what lies behind them it has never seen.
 i64 longest(const Job& job) { return std::max<i64>(1, job.config().position_limit()); }
 
+/// Adds ids as a sequence, cut to what is still wanted and to what the model may see; false when enough is
+/// there.
+bool add_sequence(std::span<const i32> ids, const CalibrationOptions& o, const Job& job, Calibration& out) {
+  if (out.tokens >= o.tokens) return false;
+  const i64 keep = std::min({static_cast<i64>(ids.size()), o.tokens - out.tokens, longest(job)});
+  out.sequences.emplace_back(ids.begin(), ids.begin() + keep);
+  out.tokens += keep;
+  return true;
+}
+
 /// Whole problems in a seeded order: of a file all are read, of a generator as many as may be needed.
 void take_problems(const CalibrationOptions& o,
                    const Job& job,
@@ -27,12 +37,8 @@ void take_problems(const CalibrationOptions& o,
   JudgedText text = judged_text(source, generated ? o.tokens / kTokensOfAShortProblem + 1 : 0, tokenizer);
   Rng rng = job.rng(kCalibrationStream);
   shuffle(text.sequences, rng);
-  for (const std::vector<i32>& ids : text.sequences) {
-    if (out.tokens >= o.tokens) break;
-    const i64 keep = std::min({static_cast<i64>(ids.size()), o.tokens - out.tokens, longest(job)});
-    out.sequences.emplace_back(ids.begin(), ids.begin() + keep);
-    out.tokens += keep;
-  }
+  for (const std::vector<i32>& ids : text.sequences)
+    if (!add_sequence(ids, o, job, out)) break;
 }
 
 /// Pieces of the text at places that do not overlap, in a seeded order.
@@ -44,13 +50,14 @@ void take_pieces(const CalibrationOptions& o, const Job& job, const Tokenizer& t
   std::iota(pieces.begin(), pieces.end(), i64{0});
   Rng rng = job.rng(kCalibrationStream);
   shuffle(pieces, rng);
-  for (const i64 piece : pieces) {
-    if (out.tokens >= o.tokens) break;
-    const i64 keep = std::min(length, o.tokens - out.tokens);
-    const auto begin = ids.begin() + piece * length;
-    out.sequences.emplace_back(begin, begin + keep);
-    out.tokens += keep;
-  }
+  const std::span<const i32> all_ids(ids);
+  for (const i64 piece : pieces)
+    if (!add_sequence(
+            all_ids.subspan(static_cast<std::size_t>(piece * length), static_cast<std::size_t>(length)),
+            o,
+            job,
+            out))
+      break;
 }
 
 bool is_arithmetic(const std::string& token) {

@@ -54,13 +54,14 @@ using ChangeWeight = std::function<Weight(const std::string& name, const Weight&
 /// tokens between two blocks stay in memory.
 void walk_blocks(Job& job, const Calibration& calibration, const ChangeWeight& change);
 
-/// A point of the curve "relative_loss" (tr(ΔHΔᵀ) over tr(WHWᵀ)) for the index-th weight, and a warning when
-/// the damping had to be raised, or when the calibration has fewer tokens than the weight has inputs.
+/// A point of the curve "relative_loss" (tr(ΔHΔᵀ) over tr(WHWᵀ)) at the place of the weight among linears(),
+/// and a warning when the damping had to be raised, or when the calibration has fewer tokens than the weight
+/// has inputs.
 void report_sweep(Job& job,
                   const std::string& name,
-                  i64 index,
                   const Swept& swept,
                   const Tensor& dense,
+                  const Tensor& h,
                   const Gram& gram,
                   double damping);
 

@@ -66,11 +66,10 @@ void run(const Options& o, Job& job) {
   sweep.least_range = o.least_range;
   sweep.refinements = o.refinements;
   const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense", 0});
-  i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
-    const Tensor dense = w.decode_all();
-    const Swept swept = sweep_to_integers(dense, gram.matrix(), sweep, pruning);
-    report_sweep(job, name, index++, swept, dense, gram, o.damping);
+    const Tensor dense = w.decode_all(), h = gram.matrix();
+    const Swept swept = sweep_to_integers(dense, h, sweep, pruning);
+    report_sweep(job, name, swept, dense, h, gram, o.damping);
     return swept.weight;
   });
 }

@@ -29,7 +29,6 @@ Cost estimate(const Options& o, const ModelShape& m) {
 void run(const Options& o, Job& job) {
   SweepOptions sweep;
   sweep.damping = o.damping;
-  i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
     const Tensor dense = w.decode_all();
     const Tensor h = gram.matrix();
@@ -38,7 +37,7 @@ void run(const Options& o, Job& job) {
       const Tensor sparse = swept.weight.dense_f32();
       swept.weight = Weight(repair_on_mask(dense, nonzero_mask(sparse), h, swept.damping, o.repair, sparse));
     }
-    report_sweep(job, name, index++, swept, dense, gram, o.damping);
+    report_sweep(job, name, swept, dense, h, gram, o.damping);
     return stored_sparse(o, swept.weight.dense(), w.dense().dtype());
   });
 }

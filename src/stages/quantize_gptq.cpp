@@ -99,11 +99,10 @@ void run(const Options& o, Job& job) {
   if (is_table(o) && o.order == "activation")
     throw user_error("quantize.gptq: order activation tears the blocks of {} apart; use grouped or natural",
                      o.values);
-  i64 index = 0;
   walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
-    const Tensor dense = w.decode_all();
-    const Swept swept = swept_weight(o, name, dense, gram.matrix());
-    report_sweep(job, name, index++, swept, dense, gram, o.damping);
+    const Tensor dense = w.decode_all(), h = gram.matrix();
+    const Swept swept = swept_weight(o, name, dense, h);
+    report_sweep(job, name, swept, dense, h, gram, o.damping);
     // What stays dense stays the very tensor it was.
     return swept.weight.dense().defined() ? w : swept.weight;
   });

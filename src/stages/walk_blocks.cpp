@@ -159,12 +159,13 @@ void walk_blocks(Job& job, const Calibration& calibration, const ChangeWeight& c
 
 void report_sweep(Job& job,
                   const std::string& name,
-                  i64 index,
                   const Swept& swept,
                   const Tensor& dense,
+                  const Tensor& h,
                   const Gram& gram,
                   double damping) {
-  const Tensor h = gram.matrix();
+  const std::vector<std::string> names = job.linears();
+  const i64 index = std::find(names.begin(), names.end(), name) - names.begin();
   const double power = gram_loss(dense, Tensor::zeros(dense.shape()), h);
   const double loss = gram_loss(dense, swept.weight.decode_all(), h);
   job.add_series("relative_loss", index, power > 0 ? loss / power : 0);

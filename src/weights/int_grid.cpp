@@ -8,24 +8,24 @@
 namespace pare {
 namespace {
 
-float stored(float scale, DType dtype) {
-  if (dtype == DType::f16) return f16_to_f32(f32_to_f16(scale));
-  if (dtype == DType::bf16) return bf16_to_f32(f32_to_bf16(scale));
-  return scale;
-}
-
 /// The largest storable value ≤ scale > 0: then the range is never shorter than 2^b − 1 steps and its ends
 /// get the first and the last code, which makes quantising idempotent.
 float stored_below(double scale, DType dtype) {
   float near = static_cast<float>(scale);
   if (static_cast<double>(near) > scale) near = std::nextafterf(near, 0.0f);
-  const float rounded = stored(near, dtype);
+  const float rounded = stored_scale(near, dtype);
   if (rounded <= near) return rounded;
   if (dtype == DType::f16) return f16_to_f32(static_cast<u16>(f32_to_f16(near) - 1));
   return bf16_to_f32(static_cast<u16>(f32_to_bf16(near) - 1));
 }
 
 }  // namespace
+
+float stored_scale(float scale, DType dtype) {
+  if (dtype == DType::f16) return f16_to_f32(f32_to_f16(scale));
+  if (dtype == DType::bf16) return bf16_to_f32(f32_to_bf16(scale));
+  return scale;
+}
 
 int IntGrid::code(float w) const {
   const float steps = std::round(w / scale);
@@ -48,7 +48,7 @@ IntGrid fit_int_grid(std::span<const float> group, int bits, bool symmetric, DTy
     const float largest = -low >= high ? low : high;
     const float scale = largest / static_cast<float>(-half);
     if (std::abs(scale) < kSmallest) return zeros;
-    return {stored(scale, scale_dtype), half, top};
+    return {stored_scale(scale, scale_dtype), half, top};
   }
   const double step = (static_cast<double>(high) - static_cast<double>(low)) / top;
   if (step < static_cast<double>(kSmallest)) return zeros;

@@ -29,6 +29,9 @@ struct IntGrid {
 /// overflow: ask fits_f16().
 IntGrid fit_int_grid(std::span<const float> group, int bits, bool symmetric, DType scale_dtype);
 
+/// `scale` as f16, bf16 or f32 holds it (nearest even).
+float stored_scale(float scale, DType dtype);
+
 /// Whether `grid`'s scale keeps its full precision in f16: neither overflowed nor subnormal.
 bool fits_f16(const IntGrid& grid);
 
