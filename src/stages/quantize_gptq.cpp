@@ -5,19 +5,14 @@
 #include "base/log.h"
 #include "compress/gptq.h"
 #include "stages/calibration.h"
+#include "stages/integer_sweep.h"
 
 namespace pare {
 namespace {
 
-struct Options : CalibrationOptions {
+struct Options : CalibrationOptions, IntegerSweepOptions {
   std::string values = "integers";
-  i64 bits = 4;
-  std::string group = "64";
-  bool symmetric = true;
   std::string order = "grouped";
-  double damping = 0.01;
-  double least_range = 1;
-  i64 refinements = 2;
 };
 
 constexpr std::tuple fields = std::tuple_cat(
@@ -27,61 +22,41 @@ constexpr std::tuple fields = std::tuple_cat(
               "what weights are rounded to: integers, or 4-bit tables as quantize.nf4 and quantize.fp4 have "
               "them",
               one_of("integers", "nf4", "fp4")),
-        field("bits", &Options::bits, "integers: bits of a weight", between(2, 8)),
-        field("group",
-              &Options::group,
-              "neighbouring inputs that share a scale",
-              one_of("32", "64", "128", "row")),
-        field("symmetric", &Options::symmetric, "integers: false stores a zero point per group as well"),
+        field<Options, i64>("bits", &Options::bits, "integers: bits of a weight", between(2, 8)),
+        field<Options, std::string>("group",
+                                    &Options::group,
+                                    "neighbouring inputs that share a scale",
+                                    one_of("32", "64", "128", "row")),
+        field<Options, bool>(
+            "symmetric", &Options::symmetric, "integers: false stores a zero point per group as well"),
         field("order",
               &Options::order,
               "which inputs are rounded first: as they lie, the most active, or the same with groups kept "
               "whole",
               one_of("natural", "activation", "grouped")),
-        field("damping",
-              &Options::damping,
-              "share of the mean that is added to the diagonal",
-              between(1e-6, 1)),
-        field("least_range",
-              &Options::least_range,
-              "smallest share of a group's range that its grid may cover; 1 never clips",
-              between(0.1, 1)),
-        field("refinements",
-              &Options::refinements,
-              "passes over codes and scales after the sweep; each lowers the layer's loss",
-              between(0, 100)),
     },
+    sweep_fields<Options>,
     calibration_fields<Options>);
 
-i64 group_of(const Options& o) { return o.group == "row" ? 0 : std::stoll(o.group); }
-
 IntSweepOptions sweep_of(const Options& o) {
-  IntSweepOptions s;
-  s.damping = o.damping;
+  IntSweepOptions s = o.sweep();
   s.order = o.order == "natural"   ? ColumnOrder::natural
             : o.order == "grouped" ? ColumnOrder::grouped
                                    : ColumnOrder::activation;
-  s.format = {static_cast<int>(o.bits), group_of(o), o.symmetric};
-  s.least_range = o.least_range;
-  s.refinements = o.refinements;
   return s;
 }
 
 bool is_table(const Options& o) { return o.values != "integers"; }
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double code_bits = is_table(o) ? 4 : static_cast<double>(o.bits);
-  const double scale_bits = is_table(o) ? 32 : 16 + (o.symmetric ? 0 : code_bits);
-  const double group = static_cast<double>(o.group == "row" ? m.config.D : group_of(o));
+  const double bits = is_table(o) ? 4 + 32 / o.usual_group(m.config) : o.stored_bits(m.config);
   // A factor and its inverse, the updates behind blocks, and some 300 operations a weight to choose its grid.
-  return walk_cost(o, m, code_bits + scale_bits / group, [](double N, double K) {
-    return K * K * K + N * K * K + 300 * N * K;
-  });
+  return walk_cost(o, m, bits, [](double N, double K) { return K * K * K + N * K * K + 300 * N * K; });
 }
 
 /// A block of the table's format, which wants whole ones in each row; 0 where there are none.
 i64 block_for(const Options& o, i64 K) {
-  const i64 block = o.group == "row" ? K : group_of(o);
+  const i64 block = o.group == "row" ? K : o.group_size();
   return K % block == 0 && block >= 32 && block <= 4096 && (block & (block - 1)) == 0 ? block : 0;
 }
 
