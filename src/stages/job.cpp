@@ -15,11 +15,11 @@ namespace {
 
 fs::path journal_folder(const fs::path& work) { return work / "tensors"; }
 
-/// The shape of a weight of the model. Throws a bug when there is none of this name.
+/// The shape of a parameter of the model. Throws a bug when there is none of this name.
 Shape shape_of(const Config& config, const std::string& name) {
-  for (const auto& [known, shape] : weight_shapes(config))
+  for (const auto& [known, shape] : parameter_shapes(config))
     if (known == name) return shape;
-  throw bug("{} is no weight of the model", name);
+  throw bug("{} is no parameter of the model", name);
 }
 
 }  // namespace
@@ -66,24 +66,40 @@ Weight Job::weight(const std::string& name) const {
 }
 
 void Job::write(const std::string& name, const Weight& weight) {
-  const Shape before = shape_of(config(), name);
-  if (Shape{weight.rows(), weight.cols()} != before)
-    throw bug("{}: {} was {} and is written as ({}, {})",
-              input_.stage,
-              name,
-              before.text(),
-              weight.rows(),
-              weight.cols());
   std::vector<std::pair<std::string, Tensor>> tensors;
   weight.format().each_tensor(
       [&](const std::string& suffix, const Tensor& t) { tensors.emplace_back(name + suffix, t); });
-  const bool dense = weight.dense().defined();
-  const json options = dense ? json() : weight.format().options();
+  expect_shape(name, {weight.rows(), weight.cols()});
+  keep(name, tensors, weight.dense().defined() ? json() : weight.format().options(), weight.format().name());
+}
+
+void Job::write(const std::string& name, const Tensor& vector) {
+  expect_shape(name, vector.shape());
+  keep(name, {{name, vector}}, json(), dtype_name(vector.dtype()));
+}
+
+void Job::expect_shape(const std::string& name, const Shape& shape) const {
+  const Shape expected = shape_of(made(), name);
+  if (shape != expected)
+    throw bug("{}: {} is {} and is written as {}", input_.stage, name, expected.text(), shape.text());
+}
+
+void Job::keep(const std::string& name,
+               const std::vector<std::pair<std::string, Tensor>>& tensors,
+               const json& options,
+               const std::string& format) {
   fs::create_directories(journal_folder(work()));
   const fs::path file = journal_folder(work()) / (name + ".safetensors");
-  // Appears whole or not at all, so the file itself is the mark that this weight is done.
-  write_safetensors(file, tensors, {{"options", options.dump()}, {"name", weight.format().name()}});
+  // Appears whole or not at all, so the file itself is the mark that this parameter is done.
+  write_safetensors(file, tensors, {{"options", options.dump()}, {"name", format}});
   journal_[name] = {options, file};
+}
+
+void Job::change_config(const json& patch) {
+  patch_.merge_patch(patch);
+  json raw = source_->config_json();
+  raw.merge_patch(patch_);
+  made_ = parse_config(raw, (source() / "config.json").string() + " as " + input_.stage + " changes it");
 }
 
 Weight Job::result(const std::string& name) const {
@@ -91,11 +107,11 @@ Weight Job::result(const std::string& name) const {
   if (it == journal_.end()) throw bug("{}: {} is not written yet", input_.stage, name);
   const SafeTensors file = SafeTensors::open(it->second.file);
   if (it->second.options.is_null()) return Weight(file.tensor(name));
-  const Weight before = weight(name);
+  const Shape shape = shape_of(made(), name);
   return weight_from_tensors(it->second.file.string(),
                              it->second.options,
-                             before.rows(),
-                             before.cols(),
+                             shape[0],
+                             shape[1],
                              [&](const std::string& suffix) {
                                return file.has(name + suffix) ? file.tensor(name + suffix) : Tensor();
                              });
@@ -116,9 +132,12 @@ void Job::each_linear(const std::function<Weight(const std::string&, const Weigh
 
 void Job::read_journal() {
   std::error_code none;
-  for (const auto& [name, shape] : block_weights(config())) {
-    const fs::path file = journal_folder(work()) / (name + ".safetensors");
-    if (!fs::exists(file, none)) continue;
+  if (!fs::exists(journal_folder(work()), none)) return;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(journal_folder(work())))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  for (const fs::path& file : files) {
+    const std::string name = file.stem().string();
     try {
       const SafeTensors found = SafeTensors::open(file);
       journal_[name] = {parse_json(found.metadata().at("options"), file.string()), file};
@@ -127,7 +146,7 @@ void Job::read_journal() {
       fs::remove(file, none);
     }
   }
-  if (!journal_.empty()) log_info("{}: goes on with {} finished weights", input_.stage, journal_.size());
+  if (!journal_.empty()) log_info("{}: goes on with {} finished parameters", input_.stage, journal_.size());
 }
 
 void Job::write_tensors() const {
@@ -150,12 +169,14 @@ void Job::write_tensors() const {
 
 void Job::write_config() const {
   json raw = source_->config_json();
+  raw.merge_patch(patch_);
   auto [tensors, formats] = source_->packed([&](const std::string& name) { return journal_.contains(name); });
   for (const auto& [name, piece] : journal_)
     if (!piece.options.is_null()) {
       tensors[name] = piece.options;
       formats.insert(SafeTensors::open(piece.file).metadata().at("name"));
     }
+  raw.erase("quantization_config");
   if (!tensors.empty())
     raw["quantization_config"] = {{"quant_method", "pare"},
                                   {"version", 1},

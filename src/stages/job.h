@@ -1,8 +1,8 @@
 // What a stage works with: the source model read tensor by tensor, a journal of finished tensors, the
 // artefact's folder.
 //
-// A weight that is written goes to its own file in work() at once, so a kill costs at most one of them.
-// finish() streams everything into out(): written weights as they are, all other tensors byte for byte, and
+// A parameter that is written goes to its own file in work() at once, so a kill costs at most one of them.
+// finish() streams everything into out(): written ones as they are, all other tensors byte for byte, and
 // beside them config.json, tokenizer and templates. Nothing holds more than one weight in memory.
 #pragma once
 #include <filesystem>
@@ -53,8 +53,14 @@ class Job {
   /// A weight of the source as it lies there. Throws a user error when it is packed already: errors of two
   /// formats would add up unseen.
   Weight weight(const std::string& name) const;
-  /// Keeps the new value of one of the source's weights; it is on disk when this returns.
+  /// Keeps the new value of one of the model's parameters, weight matrix or norm or bias; it is on disk when
+  /// this returns. Of the source's, or of those that change_config() gave the model.
   void write(const std::string& name, const Weight& weight);
+  void write(const std::string& name, const Tensor& vector);
+  /// What the artefact's config.json says otherwise than the source's: a merge patch (RFC 7396). Not kept in
+  /// the journal: a stage says it each time, before it writes. Throws a user error when the outcome is no
+  /// configuration.
+  void change_config(const json& patch);
   /// Whether an earlier job has written it already.
   bool written(const std::string& name) const { return journal_.contains(name); }
   /// The value that write() keeps.
@@ -90,6 +96,13 @@ class Job {
     json options;  // null: dense
     std::filesystem::path file;
   };
+  /// Of the model that is made: the source's, but for what change_config() said.
+  const Config& made() const { return made_ ? *made_ : config(); }
+  void expect_shape(const std::string& name, const Shape& shape) const;
+  void keep(const std::string& name,
+            const std::vector<std::pair<std::string, Tensor>>& tensors,
+            const json& options,
+            const std::string& format);
   void read_journal();
   void read_series();
   void write_tensors() const;
@@ -97,6 +110,8 @@ class Job {
 
   JobInput input_;
   std::unique_ptr<SourceModel> source_;  // null without a source
+  json patch_ = json::object();
+  std::optional<Config> made_;
   std::map<std::string, Piece> journal_;
   std::map<std::string, std::map<i64, double>> series_;
   std::unique_ptr<Progress> progress_;

@@ -79,13 +79,16 @@ class Folder final : public SourceModel {
   }
 
   void each_kept(const std::function<bool(const std::string&)>& replaced, const Visit& visit) const override {
+    const auto gone = replaced_tensors(replaced);
     for (const std::string& name : files().names())
-      if (!replaced(name))
+      if (!replaced(name) && !gone.contains(name))
         visit({name, files().info(name).dtype, files().info(name).shape}, stored_tensor(files(), name));
   }
   std::map<std::string, std::string> metadata() const override { return files().files().front().metadata(); }
-  Packed packed(const std::function<bool(const std::string&)>&) const override {
-    Packed out{packed_options(), {}};
+  Packed packed(const std::function<bool(const std::string&)>& replaced) const override {
+    Packed out;
+    for (const auto& [name, options] : packed_options().items())
+      if (!replaced(name)) out.tensors[name] = options;
     if (!out.tensors.empty()) out.formats.insert(config_.raw["quantization_config"].value("format", "mixed"));
     return out;
   }
@@ -106,6 +109,15 @@ class Folder final : public SourceModel {
     if (!raw.contains("quantization_config") || !raw["quantization_config"].is_object()) return none;
     const json& q = raw["quantization_config"];
     return q.contains("tensors") && q["tensors"].is_object() ? q["tensors"] : none;
+  }
+  /// What packed weights that are replaced are stored as: x.weight.codes, x.weight.scales, …
+  std::set<std::string> replaced_tensors(const std::function<bool(const std::string&)>& replaced) const {
+    std::set<std::string> out;
+    for (const auto& [weight, options] : packed_options().items())
+      if (replaced(weight))
+        for (const std::string& name : files().names())
+          if (name.starts_with(weight + ".")) out.insert(name);
+    return out;
   }
   const TensorFiles& files() const {
     if (!files_) files_ = TensorFiles::open(path_);
@@ -217,13 +229,19 @@ std::unique_ptr<SourceModel> open_source(const fs::path& path) {
   return std::make_unique<Folder>(path);
 }
 
-std::vector<std::pair<std::string, Shape>> weight_shapes(const Config& config) {
+std::vector<std::pair<std::string, Shape>> parameter_shapes(const Config& config) {
   Params none;
   none.layers.resize(static_cast<std::size_t>(config.L));
   std::vector<std::pair<std::string, Shape>> out;
-  each_param(none, config, [&](const std::string& name, auto& member, const Shape& shape) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Weight>) out.emplace_back(name, shape);
+  each_param(none, config, [&](const std::string& name, auto&, const Shape& shape) {
+    out.emplace_back(name, shape);
   });
+  return out;
+}
+
+std::vector<std::pair<std::string, Shape>> weight_shapes(const Config& config) {
+  auto out = parameter_shapes(config);
+  std::erase_if(out, [](const auto& parameter) { return parameter.second.rank() != 2; });
   return out;
 }
 

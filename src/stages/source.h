@@ -30,8 +30,8 @@ class SourceModel {
   /// the configuration says, or of another dtype than f32, bf16, f16.
   virtual Tensor dense(const std::string& name, const Shape& shape) const = 0;
 
-  /// What an artefact takes over: visits each tensor, but for weights that are `replaced`. Nothing is
-  /// rounded.
+  /// What an artefact takes over: visits each tensor, but for those of parameters that are `replaced`.
+  /// Nothing is rounded.
   using Visit = std::function<void(const SafeTensorsWriter::Entry&, const Tensor&)>;
   virtual void each_kept(const std::function<bool(const std::string&)>& replaced,
                          const Visit& visit) const = 0;
@@ -52,6 +52,8 @@ class SourceModel {
 /// Throws a user error when there is no model that can be read.
 std::unique_ptr<SourceModel> open_source(const std::filesystem::path& path);
 
+/// All parameters with their shapes, in the order of the file.
+std::vector<std::pair<std::string, Shape>> parameter_shapes(const Config& config);
 /// All weight matrices with their shapes, in the order of the file.
 std::vector<std::pair<std::string, Shape>> weight_shapes(const Config& config);
 /// Those inside the blocks.

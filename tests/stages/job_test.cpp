@@ -177,6 +177,28 @@ TEST_F(JobTest, PrunedDenseWeightsKeepTheirZerosWhenQuantised) {
   EXPECT_GE(zeros * 2, w.count());
 }
 
+TEST_F(JobTest, NormsAndAnUntiedHeadAreKeptThroughAKill) {
+  const fs::path tied = fs::path(PARE_TEST_DATA) / "models/qwen2-tied";
+  const Model before = load_model(tied);
+  Tensor norm = before.params.norm_out.to_f32().clone(), head = before.params.embed.decode_all();
+  norm.f32()[0] += 1, head.f32()[0] += 1;
+  {
+    Job killed = job(tied);
+    killed.change_config({{"tie_word_embeddings", false}});
+    killed.write("model.norm.weight", norm);
+  }
+  Job j = job(tied);
+  j.change_config({{"tie_word_embeddings", false}});
+  EXPECT_TRUE(j.written("model.norm.weight"));
+  j.write("lm_head.weight", Weight(head));
+  j.finish();
+  const Model after = load_model(root_ / "out");
+  EXPECT_FALSE(after.config.tied);
+  EXPECT_EQ(after.params.norm_out.f32()[0], norm.f32()[0]);
+  EXPECT_EQ(after.params.head.decode_all().f32()[0], head.f32()[0]);
+  EXPECT_EQ(after.params.embed.decode_all().f32()[0], head.f32()[0] - 1);
+}
+
 TEST_F(JobTest, MissingSourceAndDataSayWhatToAdd) {
   Job j({"train.x", {}, root_ / "work", root_ / "out", 0, "exact", {}});
   EXPECT_THROW(j.config(), Error);
