@@ -42,13 +42,74 @@ Tensor weighted(const Tensor& x, const Tensor& weights) {
 }  // namespace
 
 Gram::Gram(i64 K)
-    : K_(K), sums_(Tensor::zeros({K, K}, DType::f64)), scratch_(Tensor::empty({K, std::min(K, kPanel)})) {}
+    : K_(K),
+      sums_(Tensor::zeros({K, K}, DType::f64)),
+      sums_abs_(Tensor::zeros({K}, DType::f64)),
+      max_abs_(Tensor::zeros({K})),
+      scratch_(Tensor::empty({K, std::min(K, kPanel)})) {}
+
+Gram Gram::of_tensors(const std::string& where, const std::function<Tensor(const std::string&)>& tensor) {
+  const auto take = [&](const std::string& name, DType dtype, i64 count) {
+    const Tensor t = tensor(name);
+    if (!t.defined() || t.dtype() != dtype || t.count() != count)
+      throw user_error("{}: {} is missing or not {} ({})", where, name, dtype_name(dtype), count);
+    return t;
+  };
+  const Tensor mean = tensor("mean_abs");
+  if (!mean.defined() || mean.shape().rank() != 1) throw user_error("{}: mean_abs is missing", where);
+  const i64 K = mean.count();
+  Gram out(K);
+  out.tokens_ = take("tokens", DType::i64, 1).data<i64>()[0];
+  out.weight_ = take("weight", DType::f64, 1).data<double>()[0];
+  out.max_abs_ = take("max_abs", DType::f32, K).clone();
+  const float* m = take("mean_abs", DType::f32, K).f32();
+  for (i64 k = 0; k < K; ++k) out.sums_abs_.data<double>()[k] = m[k] * out.weight_;
+  const Tensor stored = take("h", DType::f32, K * (K + 1) / 2);
+  const float* h = stored.f32();
+  for (i64 i = 0; i < K; ++i)
+    for (i64 j = i; j < K; ++j) out.sums_.data<double>()[i * K + j] = *h++;
+  return out;
+}
+
+void Gram::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {
+  Tensor h = Tensor::empty({K_ * (K_ + 1) / 2}), tokens = Tensor::empty({1}, DType::i64),
+         weight = Tensor::empty({1}, DType::f64);
+  float* to = h.f32();
+  for (i64 i = 0; i < K_; ++i)
+    for (i64 j = i; j < K_; ++j) *to++ = static_cast<float>(sums_.data<double>()[i * K_ + j]);
+  tokens.data<i64>()[0] = tokens_;
+  weight.data<double>()[0] = weight_;
+  visit("h", h);
+  visit("mean_abs", mean_abs());
+  visit("max_abs", max_abs_);
+  visit("tokens", tokens);
+  visit("weight", weight);
+}
+
+void Gram::add_magnitudes(const Tensor& x, const Tensor& weights) {
+  const i64 T = x.dim(0);
+  double* sums = sums_abs_.data<double>();
+  float* largest = max_abs_.f32();
+  parallel_rows(K_, 64, [&](i64 begin, i64 end) {
+    for (i64 t = 0; t < T; ++t) {
+      const float* row = x.f32() + t * K_;
+      const float w = weights.defined() ? weights.f32()[t] : 1.0f;
+      for (i64 k = begin; k < end; ++k) {
+        const float magnitude = std::abs(row[k]);
+        sums[k] += static_cast<double>(w * magnitude);
+        largest[k] = std::max(largest[k], magnitude);
+      }
+    }
+  });
+  for (i64 t = 0; t < T; ++t) weight_ += weights.defined() ? static_cast<double>(weights.f32()[t]) : 1.0;
+}
 
 void Gram::add(const std::string& what, const Tensor& x, const Tensor& weights) {
   const auto [T, K] = dims<2>("gram", x);
   if (K != K_) throw bug("gram: rows of {}, expected {}", K, K_);
   if (T == 0) return;
   expect_finite_rows(what, x);
+  add_magnitudes(x, weights);
   const Tensor rows = weights.defined() ? weighted(x, weights) : x;
   const GemmA a{rows.f32(), K, Layout::transposed};
   double* sums = sums_.data<double>();
@@ -85,5 +146,35 @@ Tensor Gram::diagonal() const {
   for (i64 i = 0; i < K_; ++i) d.f32()[i] = static_cast<float>(sums_.data<double>()[i * K_ + i]);
   return d;
 }
+
+Tensor Gram::mean_abs() const {
+  Tensor m = Tensor::zeros({K_});
+  if (weight_ > 0)
+    for (i64 k = 0; k < K_; ++k) m.f32()[k] = static_cast<float>(sums_abs_.data<double>()[k] / weight_);
+  return m;
+}
+
+CrossGram::CrossGram(i64 K)
+    : K_(K), sums_(Tensor::zeros({K, K}, DType::f64)), scratch_(Tensor::empty({K, K})) {}
+
+void CrossGram::add(const std::string& what, const Tensor& x, const Tensor& changed, const Tensor& weights) {
+  const auto [T, K] = dims<2>("cross gram", x);
+  if (K != K_) throw bug("cross gram: rows of {}, expected {}", K, K_);
+  expect("cross gram", changed, {T, K});
+  if (T == 0) return;
+  expect_finite_rows(what, x);
+  expect_finite_rows(what, changed);
+  const Tensor rows = weights.defined() ? weighted(x, weights) : x;
+  const Tensor others = weights.defined() ? weighted(changed, weights) : changed;
+  GemmB b;
+  b.data = others.f32();
+  b.stride = K;
+  gemm(K, K, T, {rows.f32(), K, Layout::transposed}, b, scratch_.f32(), K, Result::write);
+  parallel_rows(K, 16, [&](i64 begin, i64 end) {
+    for (i64 i = begin * K; i < end * K; ++i) sums_.data<double>()[i] += scratch_.f32()[i];
+  });
+}
+
+Tensor CrossGram::matrix() const { return sums_.to_f32(); }
 
 }  // namespace pare

@@ -139,7 +139,11 @@ Made Executor::make(const Chain& chain) {
                          out,
                          p_.recipe.seed,
                          p_.recipe.compute,
-                         {}};
+                         {},
+                         {{"source", made.hash}, {"data", step.inputs.at("data")}},
+                         [&](const json& inputs, const BuildFolder& build) {
+                           return p_.store.obtain(Store::key_of(inputs), inputs, build).dir;
+                         }};
           for (const std::string& key : step.stage->reads)
             if (const auto data = p_.recipe.data.find(key); data != p_.recipe.data.end())
               input.data[key] = data->second;

@@ -1,7 +1,7 @@
 // Zero part of the weights and round the rest, in one sweep: each makes the other's errors good.
 // Source: Frantar & Alistarh 2023, arXiv:2301.00774, §3.5.  Reads: model, data.calib.  Writes: model.
 #include "compress/gptq.h"
-#include "stages/calibration.h"
+#include "stages/calibrated.h"
 #include "stages/integer_sweep.h"
 #include "stages/sparsity.h"
 
@@ -34,19 +34,21 @@ constexpr std::tuple fields = std::tuple_cat(
     calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  return walk_cost(
-      o, m, o.stored_bits(m.config), [](double N, double K) { return K * K * K + N * K * K + 360 * N * K; });
+  return calibrated_cost(o, m, o.stored_bits(m.config), o.shift > 0, [](double N, double K) {
+    return K * K * K + N * K * K + 360 * N * K;
+  });
 }
 
 void run(const Options& o, Job& job) {
   const IntSweepOptions sweep = o.sweep();
   const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense", 0});
-  walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
-    const Tensor dense = w.decode_all(), h = gram.matrix();
-    const Swept swept = sweep_to_integers(dense, h, sweep, pruning);
-    report_sweep(job, name, swept, dense, h, gram, o.damping);
-    return swept.weight;
-  });
+  change_weights(
+      job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+        const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
+        const Swept swept = sweep_to_integers(dense, h, sweep, pruning);
+        report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
+        return swept.weight;
+      });
 }
 
 const bool added = add_stage("compress.joint",

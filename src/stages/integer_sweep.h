@@ -3,6 +3,8 @@
 #include <string>
 
 #include "compress/gptq.h"
+#include "compress/gram.h"
+#include "compress/shifted_target.h"
 #include "stages/stage.h"
 
 namespace pare {
@@ -14,6 +16,7 @@ struct IntegerSweepOptions {
   double damping = 0.01;
   double least_range = 1;
   i64 refinements = 2;
+  double shift = 0;
 
   /// Inputs that share a scale; 0: the whole row.
   i64 group_size() const { return group == "row" ? 0 : std::stoll(group); }
@@ -34,6 +37,10 @@ struct IntegerSweepOptions {
     s.refinements = refinements;
     return s;
   }
+  /// What the sweep aims at: the weights W (N, K) f32, moved towards what makes good the layers before.
+  Tensor target(const Tensor& w, const Tensor& h, const InputMoments& inputs) const {
+    return inputs.g ? shifted_target(w, h, inputs.g->matrix(), damping, shift) : w;
+  }
 };
 
 /// How a sweep onto integers is done.
@@ -49,6 +56,11 @@ constexpr std::tuple sweep_fields{
                   &O::refinements,
                   "passes over codes and scales after the sweep; each lowers the layer's loss",
                   between(0, 100)),
+    field<O, double>("shift",
+                     &O::shift,
+                     "share of what earlier layers lost that this one makes good; 0 saves the dense model's "
+                     "pass",
+                     between(0, 1)),
 };
 
 }  // namespace pare

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/isa.h"
 #include "base/log.h"
 #include "base/signals.h"
 
@@ -108,13 +110,16 @@ Weight Job::result(const std::string& name) const {
   const SafeTensors file = SafeTensors::open(it->second.file);
   if (it->second.options.is_null()) return Weight(file.tensor(name));
   const Shape shape = shape_of(made(), name);
-  return weight_from_tensors(it->second.file.string(),
-                             it->second.options,
-                             shape[0],
-                             shape[1],
-                             [&](const std::string& suffix) {
-                               return file.has(name + suffix) ? file.tensor(name + suffix) : Tensor();
-                             });
+  return weight_from_tensors(
+      it->second.file.string(), it->second.options, shape[0], shape[1], [&](const std::string& suffix) {
+        return file.has(name + suffix) ? file.tensor(name + suffix) : Tensor();
+      });
+}
+
+Tensor Job::result_vector(const std::string& name) const {
+  const auto it = journal_.find(name);
+  if (it == journal_.end()) throw bug("{}: {} is not written yet", input_.stage, name);
+  return SafeTensors::open(it->second.file).tensor(name);
 }
 
 void Job::each_linear(const std::function<Weight(const std::string&, const Weight&)>& change) {
@@ -192,6 +197,25 @@ void Job::finish() {
   source_->carry_files(out());
   write_config();
   write_tensors();
+}
+
+fs::path Job::shared(const json& inputs, const BuildFolder& build) const {
+  json all = inputs;
+  all["seed"] = input_.seed;
+  all["isa"] = isa_name();
+  if (!input_.identity.is_null() && input_.shared) {
+    all.update(input_.identity);
+    return input_.shared(all, build);
+  }
+  // Nobody to share with: a part of this job.
+  const std::string text = all.dump();
+  const fs::path folder = work() / ("shared-" + sha256(text).substr(0, 16)), done = folder / "done";
+  if (fs::exists(done)) return folder / "out";
+  fs::create_directories(folder / "work");
+  fs::create_directories(folder / "out");
+  build(folder / "work", folder / "out");
+  write_file_atomic(done, "");
+  return folder / "out";
 }
 
 void Job::start_progress(const std::string& label, i64 total) {

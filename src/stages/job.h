@@ -28,6 +28,9 @@ struct CurvePoint {
   double value = 0;
 };
 
+/// Fills the folder `out`; `work` survives a kill.
+using BuildFolder = std::function<void(const std::filesystem::path& work, const std::filesystem::path& out)>;
+
 struct JobInput {
   std::string stage;                // its name, for messages and the progress bar
   std::filesystem::path source;     // the parent model (a folder or a .gguf file); empty for one that trains
@@ -35,6 +38,11 @@ struct JobInput {
   u64 seed = 0;
   std::string compute = "exact";            // "exact" | "fast"
   std::map<std::string, std::string> data;  // those of the recipe's that the stage reads
+  /// What a folder shared by several jobs depends on, beside what the stage says: {"source", "data"}; null
+  /// where nothing is shared.
+  json identity = nullptr;
+  /// Makes such a folder, or finds it made: Store::obtain().
+  std::function<std::filesystem::path(const json& inputs, const BuildFolder& build)> shared;
 };
 
 class Job {
@@ -65,6 +73,7 @@ class Job {
   bool written(const std::string& name) const { return journal_.contains(name); }
   /// The value that write() keeps.
   Weight result(const std::string& name) const;
+  Tensor result_vector(const std::string& name) const;
   /// write(name, change(name, weight)) for each of linears() not yet written, with progress, stopping cleanly
   /// between two when a signal came.
   void each_linear(const std::function<Weight(const std::string& name, const Weight& weight)>& change);
@@ -79,6 +88,10 @@ class Job {
   const std::string& compute() const { return input_.compute; }
   /// The recipe's data string of a key. Throws a user error when the recipe names none.
   const std::string& data(const std::string& key) const;
+
+  /// A folder that depends on the source, the data and `inputs` only: made once for all jobs that ask for the
+  /// same, and kept in the store. `inputs` names its kind and version.
+  std::filesystem::path shared(const json& inputs, const BuildFolder& build) const;
 
   /// A new bar of `total` units (the old one ends), and a step of it.
   void start_progress(const std::string& label, i64 total);

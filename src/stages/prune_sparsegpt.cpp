@@ -2,7 +2,7 @@
 // Source: Frantar & Alistarh 2023, arXiv:2301.00774.  Reads: model, data.calib.  Writes: model.
 #include "compress/gptq.h"
 #include "compress/masks.h"
-#include "stages/calibration.h"
+#include "stages/calibrated.h"
 #include "stages/sparsity.h"
 
 namespace pare {
@@ -21,7 +21,7 @@ constexpr std::tuple fields = std::tuple_cat(
     calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  return walk_cost(o, m, stored_bits(o, m), [&](double N, double K) {
+  return calibrated_cost(o, m, stored_bits(o, m), false, [&](double N, double K) {
     return K * K * K + (1 + 2 * static_cast<double>(o.repair)) * N * K * K + 60 * N * K;
   });
 }
@@ -29,15 +29,15 @@ Cost estimate(const Options& o, const ModelShape& m) {
 void run(const Options& o, Job& job) {
   SweepOptions sweep;
   sweep.damping = o.damping;
-  walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
+  change_weights(job, o, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
     const Tensor dense = w.decode_all();
-    const Tensor h = gram.matrix();
+    const Tensor h = inputs.h.matrix();
     Swept swept = sweep_to_sparse(dense, h, pruning_of(o), sweep);
     if (o.repair > 0) {
       const Tensor sparse = swept.weight.dense_f32();
       swept.weight = Weight(repair_on_mask(dense, nonzero_mask(sparse), h, swept.damping, o.repair, sparse));
     }
-    report_sweep(job, name, swept, dense, h, gram, o.damping);
+    report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
     return stored_sparse(o, swept.weight.dense(), w.dense().dtype());
   });
 }

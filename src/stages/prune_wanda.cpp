@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "compress/masks.h"
-#include "stages/calibration.h"
+#include "stages/calibrated.h"
 #include "stages/sparsity.h"
 
 namespace pare {
@@ -17,19 +17,20 @@ constexpr std::tuple fields = std::tuple_cat(sparsity_fields<Options>, calibrati
 
 Cost estimate(const Options& o, const ModelShape& m) {
   const auto repairs = static_cast<double>(o.repair);
-  return walk_cost(
-      o, m, stored_bits(o, m), [&](double N, double K) { return 60 * N * K + repairs * 2 * N * K * K; });
+  return calibrated_cost(o, m, stored_bits(o, m), false, [&](double N, double K) {
+    return 60 * N * K + repairs * 2 * N * K * K;
+  });
 }
 
 void run(const Options& o, Job& job) {
   const Pruning pruning = pruning_of(o);
-  walk_blocks(job, calibration_of(o, job), [&](const std::string&, const Weight& w, const Gram& gram) {
-    const Tensor scores = wanda_scores(w.decode_all(), gram.diagonal());
+  change_weights(job, o, false, [&](const std::string&, const Weight& w, const InputMoments& inputs) {
+    const Tensor scores = wanda_scores(w.decode_all(), inputs.h.diagonal());
     const Tensor mask = pruning.of ? n_of_m_mask(scores, pruning.keep, pruning.of)
                                    : lowest_per_row_mask(scores, pruning.sparsity);
     Tensor pruned = w.decode_all();
     if (o.repair > 0)
-      pruned = repair_on_mask(pruned, mask, gram.matrix(), kDamping, o.repair);
+      pruned = repair_on_mask(pruned, mask, inputs.h.matrix(), kDamping, o.repair);
     else
       apply_mask(mask, pruned);
     return stored_sparse(o, pruned, w.dense().dtype());

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "compress/gptq.h"
-#include "stages/calibration.h"
+#include "stages/calibrated.h"
 #include "stages/integer_sweep.h"
 
 namespace pare {
@@ -51,7 +51,8 @@ bool is_table(const Options& o) { return o.values != "integers"; }
 Cost estimate(const Options& o, const ModelShape& m) {
   const double bits = is_table(o) ? 4 + 32 / o.usual_group(m.config) : o.stored_bits(m.config);
   // A factor and its inverse, the updates behind blocks, and some 300 operations a weight to choose its grid.
-  return walk_cost(o, m, bits, [](double N, double K) { return K * K * K + N * K * K + 300 * N * K; });
+  return calibrated_cost(
+      o, m, bits, o.shift > 0, [](double N, double K) { return K * K * K + N * K * K + 300 * N * K; });
 }
 
 /// A block of the table's format, which wants whole ones in each row; 0 where there are none.
@@ -74,13 +75,14 @@ void run(const Options& o, Job& job) {
   if (is_table(o) && o.order == "activation")
     throw user_error("quantize.gptq: order activation tears the blocks of {} apart; use grouped or natural",
                      o.values);
-  walk_blocks(job, calibration_of(o, job), [&](const std::string& name, const Weight& w, const Gram& gram) {
-    const Tensor dense = w.decode_all(), h = gram.matrix();
-    const Swept swept = swept_weight(o, name, dense, h);
-    report_sweep(job, name, swept, dense, h, gram, o.damping);
-    // What stays dense stays the very tensor it was.
-    return swept.weight.dense().defined() ? w : swept.weight;
-  });
+  change_weights(
+      job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+        const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
+        const Swept swept = swept_weight(o, name, dense, h);
+        report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
+        // What stays dense stays the very tensor it was.
+        return swept.weight.dense().defined() ? w : swept.weight;
+      });
 }
 
 const bool added = add_stage("quantize.gptq",

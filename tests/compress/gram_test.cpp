@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
 #include "compress/inverse_factor.h"
@@ -32,6 +33,56 @@ TEST(GramMatrix, is_the_sum_over_tokens_and_additive) {
       if (i == j) EXPECT_EQ(d.f32()[i], h.f32()[i * 37 + i]);
     }
   EXPECT_EQ(halves.tokens(), 100);
+}
+
+TEST(GramMatrix, knows_the_mean_and_the_largest_magnitude_of_each_input) {
+  const Tensor x = Tensor::of({3, 2}, std::vector<float>{1, -2, -3, 0, 2, 4});
+  const Tensor weights = Tensor::of({3}, std::vector<float>{1, 2, 1});
+  Gram plain(2), weighted(2);
+  plain.add("x", x), weighted.add("x", x, weights);
+  EXPECT_FLOAT_EQ(plain.mean_abs().f32()[0], 2);
+  EXPECT_FLOAT_EQ(plain.mean_abs().f32()[1], 2);
+  EXPECT_FLOAT_EQ(weighted.mean_abs().f32()[0], 9.0f / 4);
+  EXPECT_FLOAT_EQ(weighted.mean_abs().f32()[1], 6.0f / 4);
+  EXPECT_FLOAT_EQ(weighted.max_abs().f32()[0], 3);
+  EXPECT_FLOAT_EQ(weighted.max_abs().f32()[1], 4);
+}
+
+TEST(GramMatrix, comes_back_from_its_tensors) {
+  const Problem p(1, 13, 40, 1);
+  Gram gram(13);
+  gram.add("x", p.inputs);
+  std::map<std::string, Tensor> kept;
+  gram.each_tensor([&](const std::string& name, const Tensor& t) { kept[name] = t; });
+  const Gram back = Gram::of_tensors("kept", [&](const std::string& name) { return kept[name]; });
+  EXPECT_EQ(back.tokens(), 40);
+  const Tensor a = gram.matrix(), b = back.matrix(), m = gram.mean_abs(), n = back.mean_abs();
+  for (i64 i = 0; i < a.count(); ++i) EXPECT_EQ(a.f32()[i], b.f32()[i]);
+  for (i64 i = 0; i < 13; ++i) {
+    EXPECT_NEAR(m.f32()[i], n.f32()[i], 1e-6);
+    EXPECT_EQ(gram.max_abs().f32()[i], back.max_abs().f32()[i]);
+  }
+  kept["h"] = Tensor::empty({5});
+  EXPECT_THROW(Gram::of_tensors("kept", [&](const std::string& name) { return kept[name]; }), Error);
+}
+
+TEST(GramMatrix, of_one_model_with_another_is_the_sum_over_tokens) {
+  const Problem p(1, 19, 60, 1), q(1, 19, 60, 2);
+  CrossGram cross(19), same(19);
+  cross.add("x", p.inputs.rows(0, 20), q.inputs.rows(0, 20));
+  cross.add("x", p.inputs.rows(20, 60), q.inputs.rows(20, 60));
+  same.add("x", p.inputs, p.inputs);
+  Gram gram(19);
+  gram.add("x", p.inputs);
+  const Tensor g = cross.matrix(), s = same.matrix(), h = gram.matrix();
+  for (i64 i = 0; i < 19; ++i)
+    for (i64 j = 0; j < 19; ++j) {
+      double sum = 0;
+      for (i64 t = 0; t < 60; ++t)
+        sum += static_cast<double>(p.inputs.f32()[t * 19 + i]) * q.inputs.f32()[t * 19 + j];
+      EXPECT_NEAR(g.f32()[i * 19 + j], sum, 1e-4 * (1 + std::abs(sum)));
+      EXPECT_NEAR(s.f32()[i * 19 + j], h.f32()[i * 19 + j], 1e-4 * (1 + std::abs(h.f32()[i * 19 + j])));
+    }
 }
 
 TEST(GramMatrix, is_wide_enough_for_several_panels) {

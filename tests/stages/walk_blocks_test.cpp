@@ -13,7 +13,7 @@
 #include "model/forward.h"
 #include "model/load.h"
 #include "refusal.h"
-#include "stages/calibration.h"
+#include "stages/calibrated.h"
 #include "weights/int_group.h"
 
 namespace pare {
@@ -61,25 +61,26 @@ TEST_P(EveryFamily, sees_the_inputs_of_the_forward_pass) {
   forward(model, pack_sequences(calibration.sequences), acts);
   Job j = job(source);
   std::set<std::string> seen;
-  walk_blocks(j, calibration, [&](const std::string& name, const Weight& w, const Gram& gram) {
-    seen.insert(name);
-    const LayerActs& s = acts.layers[static_cast<std::size_t>(std::stoll(name.substr(13)))];
-    const bool parallel = model.config.parallel_block;
-    const Tensor& x = name.find("q_proj") != name.npos || name.find("k_proj") != name.npos ||
-                              name.find("v_proj") != name.npos
-                          ? s.a
-                      : name.find("self_attn") != name.npos                             ? s.o
-                      : name.find("down") != name.npos || name.find("fc2") != name.npos ? s.h
-                      : parallel                                                        ? s.a
-                                                                                        : s.b;
-    Gram expected(w.cols());
-    expected.add(name, x);
-    const Tensor a = gram.matrix(), b = expected.matrix();
-    EXPECT_EQ(gram.tokens(), 52);
-    for (i64 i = 0; i < a.count(); ++i)
-      EXPECT_NEAR(a.f32()[i], b.f32()[i], 1e-4 * (1 + std::abs(b.f32()[i]))) << name;
-    return w;
-  });
+  walk_weights(
+      j, calibration, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+        seen.insert(name);
+        const LayerActs& s = acts.layers[static_cast<std::size_t>(std::stoll(name.substr(13)))];
+        const bool parallel = model.config.parallel_block;
+        const Tensor& x = name.find("q_proj") != name.npos || name.find("k_proj") != name.npos ||
+                                  name.find("v_proj") != name.npos
+                              ? s.a
+                          : name.find("self_attn") != name.npos                             ? s.o
+                          : name.find("down") != name.npos || name.find("fc2") != name.npos ? s.h
+                          : parallel                                                        ? s.a
+                                                                                            : s.b;
+        Gram expected(w.cols());
+        expected.add(name, x);
+        const Tensor a = inputs.h.matrix(), b = expected.matrix();
+        EXPECT_EQ(inputs.h.tokens(), 52);
+        for (i64 i = 0; i < a.count(); ++i)
+          EXPECT_NEAR(a.f32()[i], b.f32()[i], 1e-4 * (1 + std::abs(b.f32()[i]))) << name;
+        return w;
+      });
   const std::vector<std::string> all = j.linears();
   EXPECT_EQ(seen, std::set<std::string>(all.begin(), all.end()));
 }
@@ -92,15 +93,17 @@ TEST_P(EveryFamily, swept_integers_lose_less_than_rounded_ones) {
   o.format = {3, 32, true};
   o.least_range = 1;
   o.order = ColumnOrder::grouped;
-  walk_blocks(
-      j, random_ids(j.config(), {64, 64, 64}), [&](const std::string&, const Weight& w, const Gram& gram) {
-        const Tensor dense = w.decode_all(), h = gram.matrix();
-        const double power = gram_loss(dense, Tensor::zeros(dense.shape()), h);
-        const Weight q = sweep_to_integers(dense, h, o).weight;
-        swept += gram_loss(dense, q.decode_all(), h) / power;
-        rounded += gram_loss(dense, quantize_int_group(dense, o.format).decode_all(), h) / power;
-        return q;
-      });
+  walk_weights(j,
+               random_ids(j.config(), {64, 64, 64}),
+               false,
+               [&](const std::string&, const Weight& w, const InputMoments& inputs) {
+                 const Tensor dense = w.decode_all(), h = inputs.h.matrix();
+                 const double power = gram_loss(dense, Tensor::zeros(dense.shape()), h);
+                 const Weight q = sweep_to_integers(dense, h, o).weight;
+                 swept += gram_loss(dense, q.decode_all(), h) / power;
+                 rounded += gram_loss(dense, quantize_int_group(dense, o.format).decode_all(), h) / power;
+                 return q;
+               });
   EXPECT_LT(swept, rounded);
   j.finish();
   const Model packed = load_model(root_ / "out");
@@ -122,21 +125,24 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(WalkTest, goes_through_what_was_changed_before) {
   const fs::path source = kModels / "llama31-rope";
   Job j = job(source);
-  walk_blocks(
-      j, random_ids(j.config(), {20}), [&](const std::string& name, const Weight& w, const Gram& gram) {
-        if (name.find("v_proj") != name.npos) return Weight(Tensor::zeros({w.rows(), w.cols()}));
-        if (name.find("o_proj") != name.npos)
-          for (i64 k = 0; k < gram.width(); ++k) EXPECT_EQ(gram.diagonal().f32()[k], 0) << name;
-        return w;
-      });
+  walk_weights(j,
+               random_ids(j.config(), {20}),
+               false,
+               [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+                 if (name.find("v_proj") != name.npos) return Weight(Tensor::zeros({w.rows(), w.cols()}));
+                 if (name.find("o_proj") != name.npos)
+                   for (i64 k = 0; k < inputs.h.width(); ++k)
+                     EXPECT_EQ(inputs.h.diagonal().f32()[k], 0) << name;
+                 return w;
+               });
 }
 
 TEST_F(WalkTest, a_killed_walk_ends_in_the_same_artefact) {
   const fs::path source = kModels / "qwen2-tied";
-  const auto change = [](const std::string&, const Weight& w, const Gram& gram) {
+  const auto change = [](const std::string&, const Weight& w, const InputMoments& inputs) {
     IntSweepOptions o;
     o.format = {4, 32, true};
-    return sweep_to_integers(w.decode_all(), gram.matrix(), o).weight;
+    return sweep_to_integers(w.decode_all(), inputs.h.matrix(), o).weight;
   };
   const auto bytes_of = [&](const std::vector<i64>& stops) {
     fs::remove_all(root_);
@@ -144,16 +150,17 @@ TEST_F(WalkTest, a_killed_walk_ends_in_the_same_artefact) {
     for (const i64 stop : stops) {
       Job j = job(source);
       i64 made = 0;
-      EXPECT_THROW(walk_blocks(j,
-                               random_ids(j.config(), {40, 13}),
-                               [&](const std::string& n, const Weight& w, const Gram& g) {
-                                 if (made++ == stop) throw job_error("killed");
-                                 return change(n, w, g);
-                               }),
+      EXPECT_THROW(walk_weights(j,
+                                random_ids(j.config(), {40, 13}),
+                                false,
+                                [&](const std::string& n, const Weight& w, const InputMoments& g) {
+                                  if (made++ == stop) throw job_error("killed");
+                                  return change(n, w, g);
+                                }),
                    Error);
     }
     Job j = job(source);
-    walk_blocks(j, random_ids(j.config(), {40, 13}), change);
+    walk_weights(j, random_ids(j.config(), {40, 13}), false, change);
     j.finish();
     return read_file(root_ / "out" / "model.safetensors");
   };

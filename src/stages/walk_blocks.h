@@ -1,0 +1,60 @@
+// How a stage goes through the blocks of a model with calibration data.
+#pragma once
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "compress/gram.h"
+#include "model/params.h"
+#include "stages/calibration.h"
+
+namespace pare {
+
+/// The inputs that linear layers of a block share: the norm's output before q, k and v; attention's before o;
+/// the norm's output before the MLP; the hidden before its last layer. A parallel block has no third.
+enum class BlockInput { attention, attention_out, mlp, mlp_out };
+inline constexpr std::array kBlockInputs{
+    BlockInput::attention, BlockInput::attention_out, BlockInput::mlp, BlockInput::mlp_out};
+/// "attention", "attention_out", …
+std::string block_input_name(BlockInput input);
+
+/// Linear layers that share an input, in the order in which a walk changes them.
+struct LinearGroup {
+  BlockInput input;
+  i64 width;  // of the input
+  std::vector<Weight LayerParams::*> members;
+};
+std::vector<LinearGroup> linear_groups(const Config& c);
+/// The name of a linear layer in the file: linear_name(c, 3, &LayerParams::wq).
+std::string linear_name(const Config& c, i64 layer, Weight LayerParams::*member);
+
+/// What becomes of a weight, given the moments of its inputs.
+using ChangeWeight =
+    std::function<Weight(const std::string& name, const Weight& dense, const InputMoments& inputs)>;
+
+/// Through the blocks in order, inside a block through its groups in order (q k v, then o, then gate up, then
+/// down): `change` sees inputs that have come through everything changed before it; with_dense: and G, what
+/// they have to do with those of the dense model. Each weight is kept as soon as it is made; a killed job
+/// goes on with the next. Blocks are read one by one; the activations of all tokens between two blocks stay
+/// in memory, twice with_dense.
+void walk_weights(Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change);
+
+/// Second moments by input; those a block does not have are missing.
+using BlockMoments = std::map<BlockInput, Gram>;
+/// Changes a block's parameters in place, given the inputs that its dense self has.
+using ChangeBlock = std::function<void(i64 layer, LayerParams& params, const BlockMoments& inputs)>;
+
+/// Through the blocks in order: a block's inputs have come through everything changed before it, with its own
+/// weights still dense. What `change` replaced is kept when it returns; a killed job goes on with the next
+/// block.
+void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlock& change);
+
+/// Visits the moments of all inputs of the dense model in the blocks that are wanted; changes nothing.
+void visit_dense_moments(Job& job,
+                         const Calibration& calibration,
+                         const std::function<bool(i64 layer)>& wanted,
+                         const std::function<void(i64 layer, const BlockMoments& inputs)>& visit);
+
+}  // namespace pare
