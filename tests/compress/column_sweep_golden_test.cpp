@@ -10,6 +10,7 @@
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
 #include "compress/masks.h"
+#include "compress/scale_search.h"
 #include "compress/sweep_problem.h"
 #include "io/safetensors.h"
 
@@ -133,6 +134,21 @@ TEST(ColumnSweepGolden, masks_are_those_of_wanda) {
     ASSERT_NE(half.data<u8>()[i], half_bytes.data<u8>()[i]) << i;
     ASSERT_NE(pattern.data<u8>()[i], pattern_bytes.data<u8>()[i]) << i;
   }
+}
+
+TEST(ColumnSweepGolden, scales_of_inputs_are_those_of_awq) {
+  if (!fs::exists(kParity)) GTEST_SKIP() << "the shared fixtures are not here";
+  const SafeTensors file = SafeTensors::open(kParity / "parity.safetensors");
+  const json theirs = read_json(kParity / "parity.json").at("cases").at("np.awq.w4.g32");
+  Gram gram(96);
+  gram.add("x", file.tensor("X").to_f32());
+  const ScaleSearch ours =
+      search_scales({file.tensor("W").to_f32()}, gram.matrix(), gram.mean_abs(), {4, 32, false});
+  // The same candidates; grids differ a little (f16 scales, ranges that hold 0), and so do their losses.
+  ASSERT_EQ(ours.tried.size(), theirs.at("losses").size());
+  for (std::size_t i = 0; i < ours.tried.size(); ++i)
+    EXPECT_NEAR(ours.tried[i] / theirs.at("losses")[i].get<double>(), 1, 0.05) << i;
+  EXPECT_NEAR(ours.ratio, theirs.at("chosen_ratio").get<double>(), 0.11);
 }
 
 }  // namespace

@@ -1,0 +1,99 @@
+// Scale inputs so that rounding spares the weights that matter, clip the grids, round.
+// Source: Lin et al. 2023, arXiv:2306.00978. docs/methods/scales.md says what differs.
+// Reads: model, data.calib.  Writes: model.
+#include "compress/clip_search.h"
+#include "compress/scale_search.h"
+#include "stages/calibrated.h"
+#include "stages/scaled_block.h"
+
+namespace pare {
+namespace {
+
+struct Options : CalibrationOptions {
+  i64 bits = 4;
+  std::string group = "64";
+  bool symmetric = false;
+  i64 steps = 20;
+  bool clip = true;
+  std::string store = "packed";
+
+  i64 group_size() const { return group == "row" ? 0 : std::stoll(group); }
+  IntGroupOptions format() const { return {static_cast<int>(bits), group_size(), symmetric}; }
+};
+
+constexpr std::tuple fields = std::tuple_cat(
+    std::tuple{
+        field("bits", &Options::bits, "bits of a weight", between(2, 8)),
+        field("group",
+              &Options::group,
+              "neighbouring inputs that share a scale",
+              one_of("32", "64", "128", "row")),
+        field("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
+        field("steps",
+              &Options::steps,
+              "powers between 0 and 1 that are tried; 1 never scales",
+              between(1, 200)),
+        field("clip", &Options::clip, "search each group's range as well (never of q and k)"),
+        field("store",
+              &Options::store,
+              "packed, or dense: scaled and not rounded, so that another stage can follow",
+              one_of("packed", "dense")),
+    },
+    calibration_fields<Options>);
+
+Cost estimate(const Options& o, const ModelShape& m) {
+  const double g = o.group == "row" ? static_cast<double>(m.config.D) : static_cast<double>(o.group_size());
+  const double bits = o.store == "dense" ? 32
+                                         : static_cast<double>(o.bits) +
+                                               (16 + (o.symmetric ? 0 : static_cast<double>(o.bits))) / g;
+  const auto steps = static_cast<double>(o.steps);
+  return calibrated_cost(o, m, bits, false, [&](double N, double K) {
+    return steps * (2 * N * K * K + 60 * N * K) + (o.clip ? 10 * 8 * N * K * g : 0);
+  });
+}
+
+void scale_block(const Options& o, ScaledBlock& block, const LinearGroup& group, Gram& gram, Tensor& h) {
+  h = gram.matrix();
+  if (o.steps == 1 || !block.can_scale(group.input)) return;
+  const ScaleSearch found =
+      search_scales(block.weights(group), h, block.tied(group.input, gram.mean_abs()), o.format(), o.steps);
+  if (found.ratio == 0) return;
+  block.scale(group, found.s);
+  h = scaled_gram(h, found.s);
+}
+
+Weight rounded(const Options& o, const Tensor& w, const Tensor& h, bool clip) {
+  return clip ? quantize_with_clipping(w, h, o.format()) : quantize_int_group(w, o.format());
+}
+
+void run(const Options& o, Job& job) {
+  const Config& c = job.config();
+  walk_whole_blocks(job, calibration_of(o, job), [&](i64, LayerParams& params, const BlockMoments& inputs) {
+    ScaledBlock block(c, params);
+    const std::vector<LinearGroup> groups = linear_groups(c);
+    std::map<BlockInput, Tensor> h;
+    for (const LinearGroup& group : groups) {
+      Gram gram = inputs.at(group.input);
+      scale_block(o, block, group, gram, h[group.input]);
+    }
+    // All scales first: those of o and down change the rows of v and up.
+    for (const LinearGroup& group : groups)
+      for (const auto member : group.members) {
+        const bool scores = member == &LayerParams::wq || member == &LayerParams::wk;
+        const Tensor w = (params.*member).decode_all();
+        params.*member = o.store == "dense" ? Weight(w) : rounded(o, w, h.at(group.input), o.clip && !scores);
+      }
+  });
+}
+
+const bool added = add_stage("quantize.awq",
+                             1,
+                             "scale inputs so that rounding spares the weights that matter",
+                             fields,
+                             estimate,
+                             run,
+                             Makes::changed_model,
+                             {"calib"});
+
+}  // namespace
+}  // namespace pare
