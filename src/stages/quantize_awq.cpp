@@ -52,11 +52,19 @@ Cost estimate(const Options& o, const ModelShape& m) {
   });
 }
 
-void scale_block(const Options& o, ScaledBlock& block, const LinearGroup& group, Gram& gram, Tensor& h) {
+void scale_block(const Options& o,
+                 Job& job,
+                 ScaledBlock& block,
+                 const LinearGroup& group,
+                 i64 place,
+                 const Gram& gram,
+                 Tensor& h) {
   h = gram.matrix();
   if (o.steps == 1 || !block.can_scale(group.input)) return;
   const ScaleSearch found =
       search_scales(block.weights(group), h, block.tied(group.input, gram.mean_abs()), o.format(), o.steps);
+  job.add_series("awq_ratio", place, found.ratio);
+  job.add_series("awq_loss", place, found.tried.front() > 0 ? found.loss / found.tried.front() : 1);
   if (found.ratio == 0) return;
   block.scale(group, found.s);
   h = scaled_gram(h, found.s);
@@ -68,22 +76,24 @@ Weight rounded(const Options& o, const Tensor& w, const Tensor& h, bool clip) {
 
 void run(const Options& o, Job& job) {
   const Config& c = job.config();
-  walk_whole_blocks(job, calibration_of(o, job), [&](i64, LayerParams& params, const BlockMoments& inputs) {
-    ScaledBlock block(c, params);
-    const std::vector<LinearGroup> groups = linear_groups(c);
-    std::map<BlockInput, Tensor> h;
-    for (const LinearGroup& group : groups) {
-      Gram gram = inputs.at(group.input);
-      scale_block(o, block, group, gram, h[group.input]);
-    }
-    // All scales first: those of o and down change the rows of v and up.
-    for (const LinearGroup& group : groups)
-      for (const auto member : group.members) {
-        const bool scores = member == &LayerParams::wq || member == &LayerParams::wk;
-        const Tensor w = (params.*member).decode_all();
-        params.*member = o.store == "dense" ? Weight(w) : rounded(o, w, h.at(group.input), o.clip && !scores);
-      }
-  });
+  walk_whole_blocks(
+      job, calibration_of(o, job), [&](i64 layer, LayerParams& params, const BlockMoments& inputs) {
+        ScaledBlock block(c, params);
+        const std::vector<LinearGroup> groups = linear_groups(c);
+        std::map<BlockInput, Tensor> h;
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+          const i64 place = layer * static_cast<i64>(groups.size()) + static_cast<i64>(i);
+          scale_block(o, job, block, groups[i], place, inputs.at(groups[i].input), h[groups[i].input]);
+        }
+        // All scales first: those of o and down change the rows of v and up.
+        for (const LinearGroup& group : groups)
+          for (const auto member : group.members) {
+            const bool scores = member == &LayerParams::wq || member == &LayerParams::wk;
+            const Tensor w = (params.*member).decode_all();
+            params.*member =
+                o.store == "dense" ? Weight(w) : rounded(o, w, h.at(group.input), o.clip && !scores);
+          }
+      });
 }
 
 const bool added = add_stage("quantize.awq",
