@@ -128,13 +128,6 @@ Score score_sequences(const Model& model,
   return out;
 }
 
-namespace {
-
-struct RowDivergence {
-  double kl;
-  bool agree, finite;
-};
-
 RowDivergence row_divergence(const float* log_p, const float* log_q, i64 V) {
   double kl = 0;
   i64 best_p = 0, best_q = 0;
@@ -148,8 +141,6 @@ RowDivergence row_divergence(const float* log_p, const float* log_q, i64 V) {
   }
   return {std::max(kl, 0.0), best_p == best_q, finite};
 }
-
-}  // namespace
 
 Divergence divergence(const Model& baseline,
                       const Model& variant,

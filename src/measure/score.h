@@ -51,6 +51,13 @@ Score score_sequences(const Model& model,
                       const std::vector<std::vector<i32>>& sequences,
                       const ScoreOptions& o);
 
+/// KL and likeliest token of one row of log-probabilities (V) each; finite: of the second.
+struct RowDivergence {
+  double kl;
+  bool agree, finite;
+};
+RowDivergence row_divergence(const float* log_p, const float* log_q, i64 V);
+
 struct Divergence {
   std::vector<double> kl;                     // per sequence: mean over its scored tokens
   std::vector<double> tokens;                 // per sequence: number of scored tokens

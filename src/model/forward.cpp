@@ -174,8 +174,7 @@ void forward(const Model& model, const Batch& batch, Acts& acts) {
   acts.layers.resize(static_cast<std::size_t>(keep_all ? L : 1));
   acts.inputs.resize(acts.keep == Keep::layer_inputs ? static_cast<std::size_t>(L) : 0);
   for (LayerActs& s : acts.layers) reuse(s.x_in, {N, c.D});
-  for (Tensor* t : {&acts.x, &acts.out}) reuse(*t, {N, c.D});
-  for (Tensor* t : {&acts.m_out, &acts.r_out}) reuse(*t, {N});
+  reuse(acts.x, {N, c.D});
 
   embed(model, batch.ids, acts.layers[0].x_in);
   for (i64 l = 0; l < L; ++l) {
@@ -189,9 +188,16 @@ void forward(const Model& model, const Batch& batch, Acts& acts) {
     forward_layer(model, l, batch, s, x_out);
     if (!keep_all && l + 1 < L) std::swap(s.x_in, acts.x);
   }
-  norm(c, acts.x, model.params.norm_out, model.params.norm_out_b, acts.out, acts.m_out, acts.r_out);
+  final_norm(model, acts.x, acts);
   for (const Batch::Sequence& s : batch.sequences)
     if (s.cache) s.cache->commit(s.rows);
+}
+
+void final_norm(const Model& model, const Tensor& x, Acts& acts) {
+  const i64 N = x.dim(0);
+  reuse(acts.out, {N, model.config.D});
+  for (Tensor* t : {&acts.m_out, &acts.r_out}) reuse(*t, {N});
+  norm(model.config, x, model.params.norm_out, model.params.norm_out_b, acts.out, acts.m_out, acts.r_out);
 }
 
 void head(const Model& model, const Tensor& hidden, Tensor& logits) {

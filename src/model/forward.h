@@ -55,6 +55,9 @@ void forward(const Model& model, const Batch& batch, Acts& acts);
 /// ids (N) → x (N,D). Throws a user error for an id outside the vocabulary, naming it and its row.
 void embed(const Model& model, const Tensor& ids, Tensor& x);
 
+/// The final norm: x (N,D), what the last layer gave → acts.out, with m_out and r_out.
+void final_norm(const Model& model, const Tensor& x, Acts& acts);
+
 /// hidden (N,D), rows of acts.out → logits (N,V).
 void head(const Model& model, const Tensor& hidden, Tensor& logits);
 
