@@ -123,6 +123,7 @@ void Executor::show_curves(const std::string& variant, const std::string& key) {
 
 Made Executor::make(const Chain& chain) {
   Made made{p_.source, "", p_.source_hash, p_.shape.disk_bytes};
+  std::vector<fs::path> ancestors;
   for (std::size_t i = 0; i < chain.steps.size(); ++i) {
     const StageStep& step = chain.steps[i];
     check_stop();
@@ -140,6 +141,7 @@ Made Executor::make(const Chain& chain) {
                          p_.recipe.seed,
                          p_.recipe.compute,
                          {},
+                         ancestors,
                          {{"source", made.hash}, {"data", step.inputs.at("data")}},
                          [&](const json& inputs, const BuildFolder& build) {
                            return p_.store.obtain(Store::key_of(inputs), inputs, build).dir;
@@ -155,6 +157,7 @@ Made Executor::make(const Chain& chain) {
         });
     const double s = meter.s();
     const i64 peak = meter.peak_bytes();
+    if (!made.dir.empty()) ancestors.push_back(made.dir);
     made = {artefact.dir, artefact.key, artefact.hash, model_shape(artefact.dir).disk_bytes};
     record(chain.name, step.stage->name, static_cast<i64>(i), !built, s, peak, made.bytes);
     show_curves(chain.name, step.key);

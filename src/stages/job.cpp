@@ -1,6 +1,7 @@
 #include "stages/job.h"
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 
 #include "base/digest.h"
@@ -9,6 +10,7 @@
 #include "base/isa.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "model/load.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -65,6 +67,54 @@ Weight Job::weight(const std::string& name) const {
   const Shape shape = shape_of(config(), name);
   expect_dense(*source_, name, input_.stage);
   return Weight(source_->dense(name, shape));
+}
+
+Weight Job::any_weight(const std::string& name) const {
+  const Shape shape = shape_of(config(), name);
+  if (source_->packed_format(name).empty()) return Weight(source_->dense(name, shape));
+  if (!packed_source_) packed_source_ = load_model(source());
+  Weight found;
+  each_param(
+      packed_source_->params, packed_source_->config, [&](const std::string& n, auto& member, const Shape&) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Weight>)
+          if (n == name) found = member;
+      });
+  return found;
+}
+
+namespace {
+
+/// Whether two models share the values of all parameters outside the blocks' weight matrices.
+bool same_frame(const Model& a, const Model& b) {
+  if (parameter_shapes(a.config) != parameter_shapes(b.config)) return false;
+  std::map<std::string, Tensor> values;
+  const auto visit = [](const Model& m, const auto& take) {
+    each_param(m.params, m.config, [&](const std::string& name, const auto& member, const Shape&) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Tensor>) {
+        take(name, member.to_f32());
+      } else {
+        if (!name.starts_with("model.layers.") && member.dense().defined())
+          take(name, member.dense().to_f32());
+      }
+    });
+  };
+  visit(a, [&](const std::string& name, const Tensor& t) { values[name] = t; });
+  bool same = true;
+  visit(b, [&](const std::string& name, const Tensor& t) {
+    const auto it = values.find(name);
+    same = same && it != values.end() && it->second.shape() == t.shape() &&
+           std::memcmp(it->second.raw(), t.raw(), static_cast<std::size_t>(t.bytes())) == 0;
+  });
+  return same;
+}
+
+}  // namespace
+
+const fs::path& Job::origin() const {
+  const Model here = load_model(source());
+  for (const fs::path& ancestor : input_.ancestors)
+    if (same_frame(load_model(ancestor), here)) return ancestor;
+  return source();
 }
 
 void Job::write(const std::string& name, const Weight& weight) {

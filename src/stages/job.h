@@ -15,7 +15,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "model/config.h"
+#include "model/params.h"
 #include "stages/source.h"
 #include "weights/weight.h"
 
@@ -38,6 +38,8 @@ struct JobInput {
   u64 seed = 0;
   std::string compute = "exact";            // "exact" | "fast"
   std::map<std::string, std::string> data;  // those of the recipe's that the stage reads
+  /// The models that the source was made from, the recipe's own first; not the source itself.
+  std::vector<std::filesystem::path> ancestors;
   /// What a folder shared by several jobs depends on, beside what the stage says: {"source", "data"}; null
   /// where nothing is shared.
   json identity = nullptr;
@@ -61,6 +63,12 @@ class Job {
   /// A weight of the source as it lies there. Throws a user error when it is packed already: errors of two
   /// formats would add up unseen.
   Weight weight(const std::string& name) const;
+  /// A weight of the source in whatever form it lies there, for stages that work on compressed models.
+  Weight any_weight(const std::string& name) const;
+  /// The earliest model that the source was made from whose parameters outside linears() are the source's,
+  /// bit for bit: its weights mean the same, neither scaled nor rotated since. The source itself when there
+  /// is none.
+  const std::filesystem::path& origin() const;
   /// Keeps the new value of one of the model's parameters, weight matrix or norm or bias; it is on disk when
   /// this returns. Of the source's, or of those that change_config() gave the model.
   void write(const std::string& name, const Weight& weight);
@@ -122,7 +130,8 @@ class Job {
   void write_config() const;
 
   JobInput input_;
-  std::unique_ptr<SourceModel> source_;  // null without a source
+  std::unique_ptr<SourceModel> source_;         // null without a source
+  mutable std::optional<Model> packed_source_;  // mapped, once asked for
   json patch_ = json::object();
   std::optional<Config> made_;
   std::map<std::string, Piece> journal_;
