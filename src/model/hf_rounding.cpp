@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "model/joined_linears.h"
 #include "weights/float_group_encode.h"
 #include "weights/int8_row.h"
 #include "weights/int_group_encode.h"
@@ -112,15 +113,6 @@ class Integers final : public HfRounding {
   json activations_;
 };
 
-/// Linears that read the same activations run as one product, and share what scales their nvfp4 scales.
-std::vector<Weight> sharing(const LayerParams& y, const std::string& module) {
-  if (module.ends_with(".q_proj") || module.ends_with(".k_proj") || module.ends_with(".v_proj"))
-    return {y.wq, y.wk, y.wv};
-  if (module.ends_with(".gate_proj")) return {y.w_gate, y.w_up};
-  if (module.ends_with(".up_proj") && y.w_gate.defined()) return {y.w_gate, y.w_up};
-  return {};
-}
-
 float largest_magnitude(const Weight& w) {
   const Tensor values = w.decode_all();
   float largest = 0;
@@ -142,11 +134,15 @@ class Floats final : public HfRounding {
   json activations() const override { return activations_; }
 
  private:
+  /// What runs as one product shares it.
   float global(const std::string& module, const Weight& dense) const {
-    const std::string rest = module.substr(std::string("model.layers.").size());
-    const LayerParams& y = model_.params.layers.at(static_cast<std::size_t>(std::stoll(rest)));
-    float largest = largest_magnitude(dense);
-    for (const Weight& w : sharing(y, module)) largest = std::max(largest, largest_magnitude(w));
+    const std::vector<std::string> joined = joined_linears(module + ".weight");
+    float largest = 0;
+    each_param(model_.params, model_.config, [&](const std::string& name, const auto& member, const Shape&) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Weight>)
+        if (std::find(joined.begin(), joined.end(), name) != joined.end())
+          largest = std::max(largest, largest_magnitude(member));
+    });
     return nvfp4_global(largest, dense.dense().dtype());
   }
 

@@ -1,8 +1,8 @@
 #include "weights/float_group_encode.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <limits>
 
 #include "base/threads.h"
 #include "tensor/half.h"
@@ -24,13 +24,15 @@ float epsilon(DType dtype) {
   return dtype == DType::bf16 ? 0x1p-7f : dtype == DType::f16 ? 0x1p-10f : 0x1p-23f;
 }
 
-/// Sign · exponents of bias and fewer bits · mantissa; a is at most the largest value.
+/// Sign · exponent of this bias · mantissa. REQUIRES: a = |x| is at most the largest value.
 u8 minifloat_code(float x, float a, int mantissa, int bias, int sign_bit) {
-  const int lowest = 1 - bias;  // the exponent of subnormals
-  const int e = a > 0 ? std::max(std::ilogb(a), lowest) : lowest;
-  // Whole steps of this exponent; one too many carries into the next.
-  const int steps = static_cast<int>(std::nearbyint(std::ldexp(a, mantissa - e)));
-  const int code = ((e - lowest) << mantissa) + steps;
+  constexpr int kBias = 127, kFraction = 23;
+  constexpr float kToWhole = 0x1.8p23f;  // adding it leaves no bits behind the point: halves go to even
+  const int lowest = 1 - bias;           // the exponent of subnormals
+  const int e = std::max(static_cast<int>(std::bit_cast<u32>(a) >> kFraction) - kBias, lowest);
+  const float per_step = std::bit_cast<float>(static_cast<u32>(kBias + mantissa - e) << kFraction);
+  const int steps = static_cast<int>((a * per_step + kToWhole) - kToWhole);
+  const int code = ((e - lowest) << mantissa) + steps;  // one step too many carries into the exponent
   return static_cast<u8>(code | (std::signbit(x) ? sign_bit : 0));
 }
 
