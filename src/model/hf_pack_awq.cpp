@@ -41,8 +41,8 @@ class AwqPacking final : public HfPacking {
             {".scales", "F16", {G, N}}};
   }
 
-  PackedLinear pack(const Weight& w) const override {
-    const auto f = as_int_group(w, DType::f16, DType::f32);
+  PackedLinear pack(const std::string& module, const Weight& w) const override {
+    const auto f = as_int_group(module, w, DType::f16, DType::f32);
     const Tensor zeros = packed_code_rows(f->unpacked_zeros(), kBits);
     return {{awq_words(f->codes(), w.cols()), awq_words(zeros, f->groups()), transposed(f->scales())},
             Weight(f)};

@@ -84,7 +84,7 @@ class BitsandbytesPacking final : public HfPacking {
     return parts;
   }
 
-  PackedLinear pack(const Weight& w) const override {
+  PackedLinear pack(const std::string&, const Weight& w) const override {
     if (const auto* rows = dynamic_cast<const Int8RowWeight*>(&w.format()))
       return {{rows->codes(), rows->scb(), Tensor::zeros({}, DType::u8)}, w};
     const auto& f = dynamic_cast<const Codebook4Weight&>(w.format());

@@ -101,8 +101,8 @@ class CompressedPacking final : public HfPacking {
     return integer_form(form) ? integer_parts(form) : float_parts(form);
   }
 
-  PackedLinear pack(const Weight& w) const override {
-    return integer_form(form_of(w)) ? pack_integers(w) : pack_floats(w);
+  PackedLinear pack(const std::string& module, const Weight& w) const override {
+    return integer_form(form_of(w)) ? pack_integers(module, w) : pack_floats(module, w);
   }
 
   json config(const std::vector<std::string>& dense) const override {
@@ -211,10 +211,10 @@ class CompressedPacking final : public HfPacking {
     return parts;
   }
 
-  PackedLinear pack_integers(const Weight& w) const {
+  PackedLinear pack_integers(const std::string& module, const Weight& w) const {
     const LinearForm form = form_of(w);
     const DType values = integer_form(form)->options.values;
-    const auto f = as_int_group(w, values, values);
+    const auto f = as_int_group(module, w, values, values);
     const bool zeros = has_zeros(form);
     if (!in_words(integer_form(form)->options)) {
       PackedLinear out{{as_signed(f->codes()), f->scales()}, Weight(f)};
@@ -261,7 +261,7 @@ class CompressedPacking final : public HfPacking {
     return {bytes, {".weight_scale", safetensors_dtype(o.values), scales}};
   }
 
-  PackedLinear pack_floats(const Weight& w) const {
+  PackedLinear pack_floats(const std::string& module, const Weight& w) const {
     const auto& f = dynamic_cast<const FloatGroupWeight&>(w.format());
     FloatGroupOptions o = f.choice();
     FloatGroupWeight::Parts parts = f.parts();
@@ -269,7 +269,7 @@ class CompressedPacking final : public HfPacking {
       parts.scales = parts.scales.dtype() == o.values ? parts.scales : parts.scales.to_f32().to(o.values);
     else
       o.values = model_dtype_;  // such scales have no dtype that values could be rounded to
-    const Weight read(std::make_shared<FloatGroupWeight>("convert", w.rows(), w.cols(), o, parts));
+    const Weight read(std::make_shared<FloatGroupWeight>(module, w.rows(), w.cols(), o, parts));
     PackedLinear out{{parts.codes, parts.scales}, read};
     if (shape_name(o) == "tensor") out.tensors[1] = parts.scales.reshaped({1});
     if (parts.global.defined()) out.tensors.push_back(parts.global);

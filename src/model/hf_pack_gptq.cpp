@@ -58,8 +58,8 @@ class GptqPacking final : public HfPacking {
             {".g_idx", "I32", {K}}};
   }
 
-  PackedLinear pack(const Weight& w) const override {
-    const auto f = as_int_group(w, DType::f16, DType::f16);
+  PackedLinear pack(const std::string& module, const Weight& w) const override {
+    const auto f = as_int_group(module, w, DType::f16, DType::f16);
     return {{gptq_qweight(f->codes()),
              gptq_qzeros(f->unpacked_zeros(), f->bits(), version_),
              transposed(f->scales()),

@@ -46,7 +46,7 @@ class SparsePacking final : public HfPacking {
             {".weight.row_offsets", "I64", {N}}};
   }
 
-  PackedLinear pack(const Weight& w) const override {
+  PackedLinear pack(const std::string&, const Weight& w) const override {
     const auto& f = dynamic_cast<const SparseMaskWeight&>(w.format());
     Tensor shape = Tensor::empty({2}, DType::i64);
     shape.data<i64>()[0] = w.rows();

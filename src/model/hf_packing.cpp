@@ -69,14 +69,17 @@ std::optional<IntGroupForm> integer_form(const LinearForm& form) {
   return {};
 }
 
-std::shared_ptr<const IntGroupWeight> as_int_group(const Weight& w, DType scales, DType values) {
+std::shared_ptr<const IntGroupWeight> as_int_group(const std::string& module,
+                                                   const Weight& w,
+                                                   DType scales,
+                                                   DType values) {
   const auto in = [](const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : t.to_f32().to(dtype); };
   if (const auto* f = dynamic_cast<const IntGroupWeight*>(&w.format())) {
     IntGroupOptions o = form_of_integers(*f).options;
     o.values = values;
     const Tensor index = f->groups() > 1 ? f->group_index() : Tensor();
     return std::make_shared<IntGroupWeight>(
-        "convert", w.rows(), w.cols(), o, f->codes(), in(f->scales(), scales), f->zeros(), index);
+        module, w.rows(), w.cols(), o, f->codes(), in(f->scales(), scales), f->zeros(), index);
   }
   const auto& rows = dynamic_cast<const Int8RowWeight&>(w.format());
   Tensor codes = Tensor::empty(rows.codes().shape(), DType::u8), scale = Tensor::empty({w.rows(), 1});
@@ -84,7 +87,7 @@ std::shared_ptr<const IntGroupWeight> as_int_group(const Weight& w, DType scales
     codes.data<u8>()[i] = static_cast<u8>(rows.codes().data<i8>()[i] + 128);
   for (i64 n = 0; n < w.rows(); ++n) scale.f32()[n] = rows.scb().f32()[n] * kOver127;
   return std::make_shared<IntGroupWeight>(
-      "convert", w.rows(), w.cols(), IntGroupOptions{8, 0, true, values}, codes, in(scale, scales), Tensor());
+      module, w.rows(), w.cols(), IntGroupOptions{8, 0, true, values}, codes, in(scale, scales), Tensor());
 }
 
 i64 common_group(const std::vector<NamedForm>& linears) {

@@ -82,7 +82,8 @@ class HfPacking {
   /// cannot stand beside the others, and why.
   virtual std::map<std::string, std::string> settle(const std::vector<NamedForm>& linears) = 0;
   virtual std::vector<HfPart> parts(const LinearForm& form) const = 0;
-  virtual PackedLinear pack(const Weight& w) const = 0;
+  /// Throws a user error naming the module when a number does not fit.
+  virtual PackedLinear pack(const std::string& module, const Weight& w) const = 0;
   /// quantization_config. `dense`: the modules inside the blocks that are not packed.
   virtual json config(const std::vector<std::string>& dense) const = 0;
 };
@@ -99,7 +100,11 @@ std::unique_ptr<HfPacking> sparse_packing(SparseLayout layout);
 // ---- what several methods share ----
 
 /// The integers of `w`, an int_group or int8_row weight, with scales and decoded values of these dtypes.
-std::shared_ptr<const IntGroupWeight> as_int_group(const Weight& w, DType scales, DType values);
+/// Throws a user error naming the module when a scale does not fit.
+std::shared_ptr<const IntGroupWeight> as_int_group(const std::string& module,
+                                                   const Weight& w,
+                                                   DType scales,
+                                                   DType values);
 
 /// The most frequent group of the forms, 0 for whole rows. A row of one group fits any that is not smaller.
 i64 common_group(const std::vector<NamedForm>& linears);

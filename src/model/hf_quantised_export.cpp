@@ -222,18 +222,27 @@ class Exporter {
     return entries;
   }
 
+  void write_dense(const std::string& name, const Weight& w, SafeTensorsWriter& writer) {
+    Tensor dense = w.dense();
+    if (dense.defined()) {
+      expect_finite(name, "", dense);
+    } else {
+      const Tensor before = w.decode_all();
+      expect_finite_weight(name.c_str(), before);
+      dense = before.to(dtype_);
+      note_error(name, largest_difference(before, dense));
+    }
+    done_.by_format[dtype_name(dense.dtype())] += 1;
+    writer.write(name, dense);
+  }
+
   void write_weight(const std::string& name, const Weight& w, SafeTensorsWriter& writer) {
+    const auto found = packed_.find(module_of(name));
+    if (found == packed_.end()) return write_dense(name, w, writer);
     const Tensor before = w.decode_all();
     expect_finite_weight(name.c_str(), before);
-    const auto found = packed_.find(module_of(name));
-    if (found == packed_.end()) {
-      const Tensor dense = w.dense().defined() ? w.dense() : before.to(dtype_);
-      note_error(name, largest_difference(before, dense));
-      done_.by_format[dtype_name(dense.dtype())] += 1;
-      return writer.write(name, dense);
-    }
     const bool dense = w.dense().defined();
-    const PackedLinear packed = packing_->pack(dense ? rounding_->round(found->first, w) : w);
+    const PackedLinear packed = packing_->pack(found->first, dense ? rounding_->round(found->first, w) : w);
     const std::vector<HfPart> parts = packing_->parts(found->second);
     for (std::size_t i = 0; i < parts.size(); ++i)
       writer.write(found->first + parts[i].suffix, packed.tensors[i]);

@@ -21,7 +21,7 @@ Weight through(HfPacking& packing, const Weight& w, json* config = nullptr) {
   const LinearForm form = form_of(w);
   EXPECT_EQ(packing.refusal(form), "") << form.name;
   EXPECT_TRUE(packing.settle({{"x", form}}).empty());
-  const PackedLinear packed = packing.pack(w);
+  const PackedLinear packed = packing.pack("x", w);
   const std::vector<HfPart> parts = packing.parts(form);
   EXPECT_EQ(parts.size(), packed.tensors.size());
   std::vector<LinearPart> stored;
@@ -248,7 +248,7 @@ TEST(HfPacking, OneLinearWithZeroPointsGivesThemToItsLikes) {
   const json config = packing->config({});
   ASSERT_EQ(config["config_groups"].size(), 1u);
   EXPECT_EQ(config["config_groups"]["group_0"]["weights"]["symmetric"], false);
-  const PackedLinear packed = packing->pack(without);
+  const PackedLinear packed = packing->pack("b", without);
   ASSERT_EQ(packed.tensors.size(), 4u);
   for (const i32 word : packed.tensors[3].span<i32>()) EXPECT_EQ(static_cast<u32>(word), 0x88888888u);
 }

@@ -247,7 +247,7 @@ void expect_parts(HfPacking& packing,
   const LinearForm form = form_of(w);
   ASSERT_EQ(packing.refusal(form), "");
   packing.settle({{"x", form}});
-  const PackedLinear packed = packing.pack(w);
+  const PackedLinear packed = packing.pack("x", w);
   const std::vector<HfPart> parts = packing.parts(form);
   ASSERT_EQ(parts.size(), packed.tensors.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -240,6 +240,19 @@ TEST_F(HfQuantisedExport, WhatCannotBeWrittenIsRefusedAndLeavesNothing) {
   const std::string nan = refused(broken, "compressed-tensors", "");
   EXPECT_NE(nan.find("model.layers.2.mlp.down_proj.weight"), std::string::npos) << nan;
   EXPECT_NE(nan.find("row 1, column 7"), std::string::npos) << nan;
+  // What f16 cannot hold, and a dense weight that is broken.
+  const Model huge = changed(kLlama, [](const Weight& w, std::size_t, bool) {
+    Tensor t = w.decode_all();
+    for (float& x : std::span(t.f32(), static_cast<std::size_t>(t.count()))) x *= 1e8f;
+    return Weight(t);
+  });
+  const std::string large = refused(huge, "gptq", "int4_g64");
+  EXPECT_EQ(large.find("model.layers.0.self_attn.q_proj"), 0u) << large;
+  Model damaged = integers({4, 32, true}, {4, 32, true});
+  Tensor embed = damaged.params.embed.dense().clone();
+  embed.data<u16>()[7] = 0x7fc0;
+  damaged.params.embed = Weight(embed);
+  EXPECT_NE(refused(damaged, "gptq", "").find("model.embed_tokens.weight: value 7"), std::string::npos);
   EXPECT_EQ(made(), std::vector<std::string>());
   fs::create_directories(out());
   EXPECT_NE(refused(packed, "compressed-tensors", "").find("exists already"), std::string::npos);
