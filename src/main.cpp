@@ -35,7 +35,7 @@ constexpr Command kCommands[] = {
     {"chat-template", "conversations to text, JSON lines", pare::cli::chat_template},
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},
     {"pull", "get a model from the Hugging Face hub", pare::cli::pull},
-    {"convert", "between Hugging Face folders and GGUF files", pare::cli::convert},
+    {"convert", "between Hugging Face folders, dense or quantised, and GGUF files", pare::cli::convert},
     {"compare", "paired statistics between variants of runs", pare::cli::compare},
     {"runs", "recorded runs", pare::cli::runs},
     {"show", "one recorded run", pare::cli::show},

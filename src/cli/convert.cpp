@@ -1,4 +1,5 @@
-// pare convert MODEL OUT --to hf|gguf: a model in another file format.
+// pare convert MODEL OUT --to FORMAT: a model in another file format.
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -6,6 +7,7 @@
 #include "cli/commands.h"
 #include "model/gguf_export.h"
 #include "model/hf_export.h"
+#include "model/hf_quantised_export.h"
 #include "model/load.h"
 #include "store/resolve.h"
 
@@ -18,8 +20,34 @@ std::optional<DType> hf_dtype(const std::string& type) {
   if (type.empty()) return {};
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
     if (type == dtype_name(dtype)) return dtype;
-  throw user_error("convert --to hf: type \"{}\", expected f32, f16 or bf16; use --to gguf for block formats",
-                   type);
+  throw user_error(
+      "convert --to hf: type \"{}\", expected f32, f16 or bf16; packed weights are written by --to gguf, {}",
+      type,
+      fmt::join(hf_quantised_methods(), ", "));
+}
+
+bool is_quantised(const std::string& to) {
+  const auto& methods = hf_quantised_methods();
+  return std::find(methods.begin(), methods.end(), to) != methods.end();
+}
+
+std::vector<std::string> formats() {
+  std::vector<std::string> names = {"hf", "gguf"};
+  for (const std::string& method : hf_quantised_methods()) names.push_back(method);
+  return names;
+}
+
+/// What --type takes, for each format.
+std::string type_help() {
+  std::vector<std::string> names;
+  for (const GgufScheme& s : gguf_schemes()) names.push_back(s.name);
+  std::string text = fmt::format(
+      "type of the weights; default: as they are, f32 where the format has no such blocks\n"
+      "hf: f32, f16, bf16\ngguf: {}",
+      fmt::join(names, ", "));
+  for (const std::string& method : hf_quantised_methods())
+    text += fmt::format("\n{}: {}", method, fmt::join(hf_quantised_types(method), ", "));
+  return text;
 }
 
 Converted convert_model(const fs::path& source,
@@ -31,6 +59,10 @@ Converted convert_model(const fs::path& source,
     const auto dtype = hf_dtype(type);
     return export_hf(load_model(source), source, dtype, out);
   }
+  if (is_quantised(to)) {
+    expect_hf_quantised_type(to, type);
+    return export_hf_quantised(load_model(source), source, to, type, out);
+  }
   std::optional<GgufScheme> scheme;
   if (!type.empty()) scheme = gguf_scheme(type);
   if (out.extension() != ".gguf") throw user_error("{}: the name of a GGUF file ends in .gguf", out.string());
@@ -40,20 +72,16 @@ Converted convert_model(const fs::path& source,
 }  // namespace
 
 int convert(int argc, char** argv) {
-  Parser parser("convert", "Write a model as a Hugging Face folder of dense weights or as a GGUF file.");
+  Parser parser(
+      "convert",
+      "Write a model as a Hugging Face folder, dense or quantised for other tools, or as a GGUF file.");
   std::string model, out, to, type;
   parser.app()
       .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
       ->required();
   parser.app().add_option("out", out, "the folder or .gguf file to write; must not exist")->required();
-  parser.app().add_option("--to", to, "format")->required()->check(one_of({"hf", "gguf"}));
-  std::vector<std::string> types;
-  for (const GgufScheme& s : gguf_schemes()) types.push_back(s.name);
-  parser.app().add_option("--type",
-                          type,
-                          fmt::format("type of the weights: {} (hf: f32, f16, bf16); default: as they are, "
-                                      "packed ones f32 where the format has no such blocks",
-                                      fmt::join(types, ", ")));
+  parser.app().add_option("--to", to, "format")->required()->check(one_of(formats()));
+  parser.app().add_option("--type", type, type_help());
   if (!parser.parse(argc, argv)) return 0;
   std::error_code none;
   if (fs::exists(fs::symlink_status(out, none)))
@@ -75,7 +103,7 @@ int convert(int argc, char** argv) {
                                  static_cast<double>(done.bytes) / 1e6,
                                  done.max_error);
   for (const auto& [format, count] : done.by_format)
-    text += fmt::format("  {:<8} {:>5} matrices\n", format, count);
+    text += fmt::format("  {:<16} {:>5} matrices\n", format, count);
   for (const std::string& sentence : done.lost) text += "lost: " + sentence + "\n";
   print_text(text);
   return 0;

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "io/safetensors.h"
+#include "model/hf_folder.h"
 #include "model/hf_tokenizer.h"
 #include "weights/read_options.h"
 
@@ -31,17 +32,6 @@ DType common_dtype(const Model& m) {
     }
   });
   return mixed || !common ? DType::f32 : *common;
-}
-
-json config_of(const Config& c, DType dtype, std::vector<std::string>& lost) {
-  json config = c.raw;
-  config.erase("quantization_config");
-  config.erase("torch_dtype");
-  config["dtype"] = config_dtype(dtype);
-  if (c.rope.type == "rope_freqs")
-    lost.emplace_back(
-        "rope_freqs.weight: its divisors are not those of a usual rope_scaling, so config.json has none");
-  return config;
 }
 
 void write_weights(const Model& m, DType dtype, const fs::path& file, Converted& done) {
@@ -84,26 +74,14 @@ Converted export_hf(const Model& m,
                     const fs::path& source,
                     const std::optional<DType>& dtype,
                     const fs::path& out) {
-  std::error_code none;
-  if (fs::exists(fs::symlink_status(out, none))) throw user_error("{}: exists already", out.string());
-  const fs::path plain = out.has_filename() ? out : out.parent_path();  // "folder/" is "folder"
-  const fs::path temporary = temporary_beside(plain);
-  std::error_code failed;
-  fs::create_directory(temporary, failed);
-  if (failed) throw job_error("{}: cannot be made: {}", plain.string(), failed.message());
   Converted done;
-  try {
+  write_new_folder(out, [&](const fs::path& folder) {
     const DType to = dtype ? *dtype : common_dtype(m);
-    write_hf_tokenizer(source, temporary, done.lost);  // first: it may be refused
-    write_weights(m, to, temporary / "model.safetensors", done);
-    write_file_atomic(temporary / "config.json", config_of(m.config, to, done.lost).dump(2) + "\n");
-    done.bytes = static_cast<i64>(fs::file_size(temporary / "model.safetensors"));
-    fs::rename(temporary, plain);
-    sync_path(plain.has_parent_path() ? plain.parent_path() : fs::path("."));
-  } catch (...) {
-    fs::remove_all(temporary, none);
-    throw;
-  }
+    write_hf_tokenizer(source, folder, done.lost);  // first: it may be refused
+    write_weights(m, to, folder / "model.safetensors", done);
+    write_file_atomic(folder / "config.json", hf_config(m.config, to, done.lost).dump(2) + "\n");
+    done.bytes = static_cast<i64>(fs::file_size(folder / "model.safetensors"));
+  });
   return done;
 }
 

@@ -91,8 +91,49 @@ TEST_F(Convert, ABlockFileScoresGeneratesAndSaysWhatItIs) {
             pare({"score", root_ / "q.gguf", "--ids", ids, "--json"}).document()["nll_mean"]);
 }
 
+TEST_F(Convert, AnArtefactGoesToEachToolItsGridsFitAndScoresTheSame) {
+  const fs::path recipe = file("tiny.yaml",
+                               "model: sums-3m\nvariants: {int4: [{quantize.rtn: {group: \"32\"}}]}\n"
+                               "measure: [size]\nobjectives: {size.disk_bytes: min}\n");
+  const json run = pare({"run", recipe, "--json", "--yes"}).document();
+  const auto artefact = run["variants"].back()["artefact_hash"].get<std::string>();
+  const fs::path ids = file("ids", "[1, 5, 9, 30, 7]\n");
+  const double want = pare({"score", artefact, "--ids", ids, "--json"}).document()["nll_mean"];
+  for (const char* to : {"gptq", "awq", "compressed-tensors"}) {
+    const Outcome o = pare({"convert", artefact, root_ / to, "--to", to, "--json"});
+    expect_done(o);
+    EXPECT_EQ(o.document()["lost"], json::array()) << o.out;
+    // GPTQ rounds weights to f16: these are a bf16 weight over 8 times at most 8, so 11 bits.
+    EXPECT_EQ(o.document()["max_error"], 0.0);
+    EXPECT_NEAR(
+        pare({"score", root_ / to, "--ids", ids, "--json"}).document()["nll_mean"].get<double>(), want, 1e-3);
+    EXPECT_EQ(pare({"info", root_ / to, "--json"}).document()["parameters"], 2755008);
+  }
+  expect_refused(pare({"convert", artefact, root_ / "m", "--to", "bnb"}), 2, "nf4");
+  // And on from there.
+  expect_done(pare({"convert", root_ / "gptq", root_ / "q.gguf", "--to", "gguf", "--type", "q8_0"}));
+  expect_done(pare({"convert", root_ / "awq", root_ / "again", "--to", "gptq", "--type", "v2"}));
+  EXPECT_EQ(made(), std::vector<std::string>());
+}
+
+TEST_F(Convert, ADenseModelIsRoundedByName) {
+  for (const auto& [to, type, format] : {std::tuple("bnb", "nf4", "nf4_b64"),
+                                         std::tuple("compressed-tensors", "mxfp4a16", "mxfp4"),
+                                         std::tuple("gptq", "int4_g32", "int4_g32")}) {
+    const Outcome o = pare({"convert", "sums-3m", root_ / to, "--to", to, "--type", type});
+    expect_done(o);
+    EXPECT_NE(o.out.find(format), std::string::npos) << o.out;
+    const json info = pare({"info", root_ / to, "--json"}).document();
+    EXPECT_TRUE(info["formats"].contains(format)) << info["formats"];
+  }
+}
+
 TEST_F(Convert, RefusalsLeaveNothing) {
-  expect_refused(pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gptq"}), 2, "gptq");
+  expect_refused(pare({"convert", "sums-3m", root_ / "m", "--to", "exl2"}), 2, "exl2");
+  expect_refused(pare({"convert", "sums-3m", root_ / "m", "--to", "gptq"}), 2, "pare run");
+  expect_refused(pare({"convert", "sums-3m", root_ / "m", "--to", "awq", "--type", "w4a16"}), 2, "int4_g128");
+  expect_refused(
+      pare({"convert", "sums-3m", root_ / "m", "--to", "bnb", "--type", "nf4_dp"}), 2, "did you mean");
   expect_refused(
       pare({"convert", "sums-3m", root_ / "m.gguf", "--to", "gguf", "--type", "q4_9"}), 2, "did you mean");
   expect_refused(pare({"convert", "sums-3m", root_ / "m", "--to", "gguf"}), 2, "ends in .gguf");
@@ -102,6 +143,7 @@ TEST_F(Convert, RefusalsLeaveNothing) {
   expect_refused(pare({"convert", "nonesuch", root_ / "m.gguf", "--to", "gguf"}), 2, "no model found");
   EXPECT_EQ(pare({"convert", "sums-3m", root_ / "none" / "m.gguf", "--to", "gguf"}).code, 1);
   EXPECT_EQ(pare({"convert", "sums-3m", root_ / "none" / "m", "--to", "hf"}).code, 1);
+  EXPECT_EQ(pare({"convert", "sums-3m", root_ / "none" / "m", "--to", "bnb", "--type", "nf4"}).code, 1);
   EXPECT_EQ(made(), std::vector<std::string>());
 }
 

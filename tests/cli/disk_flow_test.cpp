@@ -120,5 +120,17 @@ TEST_F(Disk, AReadOnlyFileSystemIsRefusedInOneLine) {
   expect_refused(pare(run()), 2, "the store cannot be written: Read-only file system; give --store");
 }
 
+TEST_F(Disk, AConversionThatDoesNotFitLeavesNothing) {
+  const fs::path disk = root_ / "disk";
+  if (!mount_disk(disk, "1m")) GTEST_SKIP() << "NOT TESTED: a disk can only be mounted by root";
+  for (const auto& [to, type] : {std::pair("compressed-tensors", "w8a16"), std::pair("gptq", "int8_row")}) {
+    const Outcome full = pare({"convert", "sums-3m", disk / "m", "--to", to, "--type", type});
+    EXPECT_EQ(full.code, 1) << full.err;
+    EXPECT_EQ(full.error_lines(), 1) << full.err;
+    EXPECT_NE(full.err.find("No space left on device"), std::string::npos) << full.err;
+    EXPECT_TRUE(fs::is_empty(disk)) << to;
+  }
+}
+
 }  // namespace
 }  // namespace pare

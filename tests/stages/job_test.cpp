@@ -14,6 +14,7 @@
 #include "base/signals.h"
 #include "model/load.h"
 #include "stages/stage.h"
+#include "weights/float_group.h"
 
 namespace pare {
 namespace {
@@ -104,6 +105,12 @@ TEST_F(JobTest, EveryQuantisationLoadsAndStaysNearTheSource) {
         Case{"quantize.nf4", {{"double_quant", true}}, 0.02, 0.15},
         Case{"quantize.fp4", json::object(), 0.02, 0.2},
         Case{"quantize.int8", json::object(), 1e-4, 0.02},
+        Case{"quantize.float", {{"format", "fp8_tensor"}}, 1e-3, 0.04},
+        Case{"quantize.float", {{"format", "fp8_row"}}, 1e-3, 0.04},
+        Case{"quantize.float", {{"format", "fp8_block"}}, 1e-3, 0.04},
+        Case{"quantize.float", {{"format", "mxfp8"}}, 1e-3, 0.04},
+        Case{"quantize.float", {{"format", "mxfp4"}}, 0.05, 0.2},
+        Case{"quantize.float", {{"format", "nvfp4"}}, 0.05, 0.15},
         Case{"prune.magnitude", {{"sparsity", 0.0}}, -1, 1e-12},
         Case{"prune.magnitude", {{"sparsity", 0.5}}, 0.05, 0.6},
         Case{"prune.magnitude", {{"sparsity", 0.5}, {"scope", "global"}, {"store", "dense"}}, 0.05, 0.6},
@@ -117,6 +124,31 @@ TEST_F(JobTest, EveryQuantisationLoadsAndStaysNearTheSource) {
     EXPECT_GE(error, c.low) << c.stage << c.options.dump();
     EXPECT_LE(error, c.high) << c.stage << c.options.dump();
   }
+}
+
+TEST_F(JobTest, OneScaleOfNvfp4ServesWhatRunsTogether) {
+  const Model m = load_model(run("quantize.float", {{"format", "nvfp4"}}));
+  const auto global = [](const Weight& w) {
+    return dynamic_cast<const FloatGroupWeight&>(w.format()).parts().global.f32()[0];
+  };
+  for (const LayerParams& y : m.params.layers) {
+    EXPECT_EQ(global(y.wq), global(y.wk));
+    EXPECT_EQ(global(y.wq), global(y.wv));
+    EXPECT_EQ(global(y.w_gate), global(y.w_up));
+    EXPECT_NE(global(y.w_gate), global(y.w_down));
+  }
+}
+
+TEST_F(JobTest, AWidthWithoutWholeBlocksOfSmallFloatsStaysDense) {
+  const fs::path stories = fs::path(PARE_SHARED) / "fixtures/models/stories260K-hf";  // F is 172
+  if (!fs::exists(stories)) GTEST_SKIP() << stories << " is not here";
+  const Model before = load_model(stories),
+              m = load_model(run("quantize.float", {{"format", "mxfp4"}}, stories));
+  EXPECT_EQ(m.params.layers[0].w_up.format().name(), "mxfp4");
+  const Tensor down = m.params.layers[0].w_down.dense(), want = before.params.layers[0].w_down.dense();
+  ASSERT_TRUE(down.defined());
+  ASSERT_EQ(down.dtype(), want.dtype());
+  EXPECT_EQ(std::memcmp(down.raw(), want.raw(), static_cast<std::size_t>(want.bytes())), 0);
 }
 
 TEST_F(JobTest, AStopCostsNothingThatWasDoneAndTheResultHasTheSameBits) {
