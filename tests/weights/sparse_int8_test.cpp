@@ -129,7 +129,8 @@ TEST(WeightFormats, AreAllListed) {
     EXPECT_FALSE(info.summary.empty());
     names.push_back(info.name);
   }
-  for (const char* name : {"codebook4", "dense", "float_group", "int8_row", "int_group", "sparse_mask"})
+  for (const char* name :
+       {"codebook4", "dense", "float_group", "int8_row", "int_group", "sparse_int", "sparse_mask"})
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
 }
 
