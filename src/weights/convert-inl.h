@@ -58,14 +58,13 @@ HWY_INLINE hn::Vec<D> minifloat_lanes(D d, V codes) {
   return hn::Or(value, hn::BitCast(d, sign));
 }
 
-/// e4m3 of weights/float_group.h from bytes.
+/// e4m3 of weights/float_group.h; codes u32.
 template <class D, class V>
-HWY_INLINE hn::Vec<D> e4m3_lanes(D d, V bytes) {
+HWY_INLINE hn::Vec<D> e4m3_lanes(D d, V codes) {
   const hn::RebindToUnsigned<D> du;
   const auto low_bits = hn::Set(du, 0x7fu);
-  const auto wide = hn::PromoteTo(du, bytes);
-  const auto value = minifloat_lanes<8, 3, 7>(d, wide);
-  const auto nan = hn::RebindMask(d, hn::Eq(hn::And(wide, low_bits), low_bits));
+  const auto value = minifloat_lanes<8, 3, 7>(d, codes);
+  const auto nan = hn::RebindMask(d, hn::Eq(hn::And(codes, low_bits), low_bits));
   return hn::IfThenElse(nan, hn::Or(value, hn::BitCast(d, hn::Set(du, 0x7fc00000u))), value);
 }
 

@@ -4,31 +4,29 @@
 
 namespace pare {
 
-/// Lane i takes the value whose number is the count of bits set below i, or zero when its own bit is not set:
-/// as indices of bytes, 0x80 for zero.
-struct ExpandTables {
-  alignas(64) u8 bytes[256][8];   // eight values of a byte
-  alignas(64) u8 words[256][16];  // eight values of two bytes
-  alignas(64) u8 quads[16][16];   // four values of four bytes
+/// By the bits: lane i takes the value whose number is the count of bits set below i, or zero when its own
+/// bit is not set, as indices of bytes, 0x80 for zero. In a lane wider than the value it comes to the upper
+/// end.
+template <int kLanes, int kValueBytes, int kLaneBytes>
+struct ExpandTable {
+  alignas(64) u8 places[1 << kLanes][kLanes * kLaneBytes];
 
-  constexpr ExpandTables() : bytes{}, words{}, quads{} {
-    fill(bytes, 1);
-    fill(words, 2);
-    fill(quads, 4);
-  }
-
- private:
-  template <int kRows, int kBytes>
-  static constexpr void fill(u8 (&table)[kRows][kBytes], int width) {
-    for (int bits = 0; bits < kRows; ++bits)
-      for (int lane = 0, next = 0; lane < kBytes / width; ++lane) {
+  constexpr ExpandTable() : places{} {
+    for (int bits = 0; bits < 1 << kLanes; ++bits)
+      for (int lane = 0, next = 0; lane < kLanes; ++lane) {
         const bool kept = bits >> lane & 1;
-        for (int b = 0; b < width; ++b)
-          table[bits][lane * width + b] = static_cast<u8>(kept ? next * width + b : 0x80);
+        for (int b = 0; b < kLaneBytes; ++b) {
+          const int byte = b - (kLaneBytes - kValueBytes);
+          places[bits][lane * kLaneBytes + b] =
+              static_cast<u8>(kept && byte >= 0 ? next * kValueBytes + byte : 0x80);
+        }
         next += kept;
       }
   }
 };
-inline constexpr ExpandTables kExpandTables;
+inline constexpr ExpandTable<8, 2, 2> kExpandWords;
+inline constexpr ExpandTable<8, 2, 4> kExpandWordsInFloats;
+inline constexpr ExpandTable<8, 1, 4> kExpandBytesInFloats;
+inline constexpr ExpandTable<4, 4, 4> kExpandFloats;
 
 }  // namespace pare

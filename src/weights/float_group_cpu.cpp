@@ -16,10 +16,12 @@ namespace pare::HWY_NAMESPACE {
 
 void e4m3_row(const u8* codes, i64 n, float* dst) {
   const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
   const hn::Rebind<u8, decltype(d)> d8;
   const i64 lanes = static_cast<i64>(hn::Lanes(d));
   i64 i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(e4m3_lanes(d, hn::LoadU(d8, codes + i)), d, dst + i);
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(e4m3_lanes(d, hn::PromoteTo(du, hn::LoadU(d8, codes + i))), d, dst + i);
   const float* table = cpu::e4m3_table();
   for (; i < n; ++i) dst[i] = table[codes[i]];
 }

@@ -100,9 +100,14 @@ const char* KeptPlaces::suffix() const { return pattern_ == KeptPattern::any ? "
 KeptRun KeptPlaces::run(i64 n, i64 k, i64 end, u8* room) const {
   const u8* row = stored_.data<u8>() + n * stored_.dim(1);
   if (pattern_ == KeptPattern::any) {
-    const i64 begin = k / kKeptRun * kKeptRun;
-    const i64 count = counts_[static_cast<std::size_t>(n * runs_of_row(cols_) + k / kKeptRun)];
-    return {row + begin / 8, begin, count + bits_before(row + begin / 8, k - begin)};
+    const i64 r = k / kKeptRun, begin = r * kKeptRun, runs = runs_of_row(cols_);
+    const u32* counts = counts_.data() + n * runs;
+    const u8* mask = row + begin / 8;
+    const i64 to_run = counts[r], to_next = r + 1 < runs ? counts[r + 1] : kept_in(n);
+    const i64 left_out = bits_before(mask, k - begin);
+    const bool whole = end == std::min(cols_, begin + kKeptRun);
+    const i64 count = (whole ? to_next - to_run : bits_before(mask, end - begin)) - left_out;
+    return {mask, begin, to_run + left_out, count};
   }
   // Two bytes of pairs are three of a mask.
   const i64 base = k / (2 * kColumnsOfByte) * (2 * kColumnsOfByte);
@@ -112,7 +117,9 @@ KeptRun KeptPlaces::run(i64 n, i64 k, i64 end, u8* room) const {
     const u32 bits = kBitsOfPairs[row[i]] | high << kColumnsOfByte;
     std::memcpy(to, &bits, sizeof(bits));
   }
-  return {room, base, base / 2 + bits_before(room, k - base)};
+  const i64 left_out = bits_before(room, k - base);
+  const i64 count = end % kGroup == 0 ? (end - base) / 2 : bits_before(room, end - base);
+  return {room, base, base / 2 + left_out, count - left_out};
 }
 
 Tensor KeptPlaces::unpacked() const {

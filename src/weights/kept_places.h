@@ -30,6 +30,7 @@ struct KeptRun {
   const u8* mask;
   i64 base;
   i64 first;  // index in the row of the first value from the run's first column on
+  i64 count;  // values of the run
 };
 
 class KeptPlaces {

@@ -34,15 +34,6 @@ Tensor packed_codes(const IntGroupWeight& w, const Tensor& keep, const KeptPlace
   return packed;
 }
 
-void f32_from(DType dtype, const void* from, i64 first, i64 count, float* to) {
-  if (dtype == DType::f32)
-    std::memcpy(to, static_cast<const float*>(from) + first, static_cast<std::size_t>(count) * sizeof(float));
-  else if (dtype == DType::f16)
-    f16_to_f32(static_cast<const u16*>(from) + first, count, to);
-  else
-    bf16_to_f32(static_cast<const u16*>(from) + first, count, to);
-}
-
 }  // namespace
 
 Tensor nonzero_codes(const IntGroupWeight& w) {
@@ -119,33 +110,25 @@ void SparseIntWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 str
 }
 
 void SparseIntWeight::decode_run(i64 n, i64 k, i64 end, float* dst) const {
-  u8 mask_room[KeptPlaces::kRoom], zeros[kKeptRun], last[kKeptRun + 8 + cpu::kSparseIntReadAhead];
-  float scales[kKeptRun];
-  const int bits = options_.bits;
+  u8 mask_room[KeptPlaces::kRoom], last[kKeptRun + 8 + cpu::kSparseIntReadAhead];
   const KeptRun kept = places_.run(n, k, end, mask_room);
+  const i64 first = first_byte_[static_cast<std::size_t>(n)] + kept.first / 8 * options_.bits;
   cpu::SparseIntRun run{};
   run.mask = kept.mask;
   run.from = k - kept.base, run.to = end - kept.base;
-  run.bits = bits;
-
-  const i64 first = first_byte_[static_cast<std::size_t>(n)] + kept.first / 8 * bits;
   run.packed = codes_.data<u8>() + first;
-  run.skip = kept.first % 8;
-  run.count = bits_before(run.mask, run.to) - bits_before(run.mask, run.from);
-  const i64 used = packed_bytes(run.skip + run.count, bits);
+  run.skip = kept.first % 8, run.count = kept.count;
+  run.bits = options_.bits;
+  const i64 used = packed_bytes(run.skip + run.count, run.bits);
   if (first + used + cpu::kSparseIntReadAhead > codes_.bytes()) {  // nothing behind the codes may be read
     std::memcpy(last, run.packed, static_cast<std::size_t>(used));
     run.packed = last;
   }
-
-  const i64 g = k / group_, groups = (end - 1) / group_ + 1 - g;
-  run.group = group_, run.group_left = (g + 1) * group_ - k;
-  f32_from(scales_.dtype(), scales_.raw(), n * groups_ + g, groups, scales);
-  run.scales = scales;
-  const u8* packed_zeros = zeros_.defined() ? zeros_.data<u8>() + n * zeros_.dim(1) : nullptr;
-  for (i64 i = 0; i < groups; ++i)
-    zeros[i] = static_cast<u8>(packed_zeros ? packed_code(packed_zeros, g + i, bits) : 1 << (bits - 1));
-  run.zeros = zeros;
+  run.first_group = k / group_;
+  run.group = group_, run.group_left = (run.first_group + 1) * group_ - k;
+  run.scale_dtype = scales_.dtype();
+  run.scales = static_cast<const u8*>(scales_.raw()) + n * groups_ * dtype_bytes(run.scale_dtype);
+  if (zeros_.defined()) run.zeros = zeros_.data<u8>() + n * zeros_.dim(1);
   cpu::decode_sparse_int(run, dst);
 }
 

@@ -1,6 +1,6 @@
 // The decoding kernel of weights/sparse_int.h for the running vector tier.
 #pragma once
-#include "base/types.h"
+#include "tensor/tensor.h"
 
 namespace pare::cpu {
 
@@ -15,8 +15,10 @@ struct SparseIntRun {
   i64 skip, count;
   int bits;
   i64 group, group_left;  // columns of a group; those of the first one in the run
-  const float* scales;    // of each group in the run
-  const u8* zeros;
+  const void* scales;     // of the row; `first_group` is the run's first one
+  DType scale_dtype;
+  const u8* zeros;  // packed, of the row; null when all are 2^(bits−1)
+  i64 first_group;
 };
 
 /// Writes to − from values.

@@ -17,50 +17,42 @@ static_assert(cpu::kReadAhead >= kExpandReadAhead);
 
 struct F32Values {
   using Raw = float;
-  static constexpr Raw fill = 0;
+  static constexpr Spread kSpread = Spread::floats;
+  static constexpr bool kFlips = false;
   float one(Raw x) const { return x; }
 };
 
 struct Bf16Values {
   using Raw = u16;
-  static constexpr Raw fill = 0;
+  static constexpr Spread kSpread = Spread::upper;
+  static constexpr bool kFlips = false;
   float one(Raw x) const { return pare::bf16_to_f32(x); }
   template <class D, class V>
-  HWY_INLINE hn::Vec<D> lanes(D d, V raw) const {
-    return bf16_lanes(d, raw);
+  HWY_INLINE hn::Vec<D> upper(D d, V bits) const {
+    return hn::BitCast(d, bits);
   }
 };
 
 struct F16Values {
   using Raw = u16;
-  static constexpr Raw fill = 0;
+  static constexpr Spread kSpread = Spread::narrow;
+  static constexpr bool kFlips = false;
   float one(Raw x) const { return pare::f16_to_f32(x); }
   template <class D, class V>
-  HWY_INLINE hn::Vec<D> lanes(D d, V raw) const {
-    return f16_lanes(d, raw);
-  }
-};
-
-struct I8Values {
-  using Raw = u8;
-  static constexpr Raw fill = 0;
-  float scale;
-  float one(Raw x) const { return static_cast<float>(static_cast<i8>(x)) * scale; }
-  template <class D, class V>
-  HWY_INLINE hn::Vec<D> lanes(D d, V raw) const {
-    const auto wide = hn::PromoteTo(hn::RebindToSigned<D>(), hn::BitCast(hn::Rebind<i8, D>(), raw));
-    return hn::Mul(hn::ConvertTo(d, wide), hn::Set(d, scale));
+  HWY_INLINE hn::Vec<D> narrow(D d, V bits16) const {
+    return f16_lanes(d, bits16);
   }
 };
 
 struct E4m3Values {
   using Raw = u8;
-  static constexpr Raw fill = 0;
+  static constexpr Spread kSpread = Spread::upper;
+  static constexpr bool kFlips = false;
   float scale;
   float one(Raw x) const { return e4m3_value(x) * scale; }
   template <class D, class V>
-  HWY_INLINE hn::Vec<D> lanes(D d, V raw) const {
-    return hn::Mul(e4m3_lanes(d, raw), hn::Set(d, scale));
+  HWY_INLINE hn::Vec<D> upper(D d, V bits) const {
+    return hn::Mul(e4m3_lanes(d, hn::ShiftRight<24>(bits)), hn::Set(d, scale));
   }
 };
 
@@ -74,7 +66,7 @@ void sparse_run(const cpu::SparseValues& v, const u8* mask, i64 from, i64 to, fl
   else if (v.dtype == DType::f16)
     expand(F16Values{}, mask, from, to, words, dst);
   else if (v.dtype == DType::i8)
-    expand(I8Values{v.scale}, mask, from, to, bytes, dst);
+    expand(I8Values<>{v.scale}, mask, from, to, bytes, dst);
   else
     expand(E4m3Values{v.scale}, mask, from, to, bytes, dst);
 }

@@ -1,6 +1,7 @@
 // Places of kept weights: packed and unpacked alike, counted right from any column on, refused when damaged.
 #include "weights/kept_places.h"
 
+#include <algorithm>
 #include <set>
 
 #include "weights/format_checks.h"
@@ -49,6 +50,10 @@ TEST(KeptPlaces, AMaskComesBackAndEveryRunCountsItsValues) {
       for (i64 k = 0, kept = 0; k < cols; ++k) {
         const KeptRun run = p.run(n, k, std::min(cols, KeptPlaces::run_end(k)), room);
         EXPECT_EQ(run.first, kept) << n << " " << k;
+        EXPECT_EQ(run.count,
+                  std::count(keep.data<u8>() + n * cols + k,
+                             keep.data<u8>() + n * cols + std::min(cols, KeptPlaces::run_end(k)),
+                             u8{1}));
         const u8 bit = keep.data<u8>()[n * cols + k];
         EXPECT_EQ(run.mask[(k - run.base) / 8] >> ((k - run.base) % 8) & 1, bit);
         kept += bit, all += bit;
@@ -76,6 +81,7 @@ TEST(KeptPlaces, PairsKeepExactlyTwoOfFourAndAllThatWasKept) {
       for (i64 k = 0, kept = 0; k < cols; ++k) {
         const KeptRun run = p.run(2, k, std::min(cols, KeptPlaces::run_end(k)), room);
         EXPECT_EQ(run.first, kept);
+        EXPECT_EQ(p.run(2, k, k + 1, room).count, stored.data<u8>()[2 * cols + k]);
         kept += stored.data<u8>()[2 * cols + k];
       }
     }
