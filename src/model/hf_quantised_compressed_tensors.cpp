@@ -310,8 +310,12 @@ Weight sparse_bitmask_weight(const StoredLinear& x, const Tensor& scales) {
   const bool fp8 = x.dtype(part + "compressed") == "F8_E4M3";
   const Tensor values = fp8 ? x.bytes(part + "compressed") : x.any(part + "compressed");
   const Tensor mask = x.tensor(part + "bitmask", DType::u8, {x.rows(), blocks_of(x.cols(), 8)});
-  return Weight(std::make_shared<SparseMaskWeight>(
-      x.where() + ".weight", x.rows(), x.cols(), mask, values.reshaped({values.count()}), scales));
+  const std::string where = x.where() + ".weight";
+  return Weight(
+      std::make_shared<SparseMaskWeight>(where,
+                                         KeptPlaces(where, x.rows(), x.cols(), KeptPattern::any, mask),
+                                         values.reshaped({values.count()}),
+                                         scales));
 }
 
 std::unique_ptr<HfScheme> compressed_tensors_scheme(const Keys& config, DType model_dtype) {

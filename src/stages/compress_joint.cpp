@@ -1,9 +1,12 @@
 // Zero part of the weights and round the rest, in one sweep: each makes the other's errors good.
 // Source: Frantar & Alistarh 2023, arXiv:2301.00774, §3.5.  Reads: model, data.calib.  Writes: model.
+#include <algorithm>
+
 #include "compress/gptq.h"
 #include "stages/calibrated.h"
 #include "stages/integer_sweep.h"
 #include "stages/sparsity.h"
+#include "weights/sparse_int.h"
 
 namespace pare {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 struct Options : CalibrationOptions, IntegerSweepOptions {
   double sparsity = 0.5;
   std::string pattern = "any";
+  std::string store = "mask";
 };
 
 constexpr std::tuple fields = std::tuple_cat(
@@ -29,30 +33,40 @@ constexpr std::tuple fields = std::tuple_cat(
               &Options::pattern,
               "where zeros may fall: anywhere, or N kept of M",
               one_of("any", "2:4", "4:8", "1:4")),
+        field("store",
+              &Options::store,
+              "mask leaves zeros out of the file where that makes it smaller; dense keeps them",
+              one_of("mask", "dense")),
     },
     sweep_fields<Options>,
     calibration_fields<Options>);
 
+Pruning pruning(const Options& o) { return pruning_of(SparsityOptions{o.sparsity, o.pattern, o.store, 0}); }
+
+double bits_of_weight(const Options& o, const Config& c) {
+  const double dense = o.stored_bits(c), code = static_cast<double>(o.bits);
+  return o.store == "dense" ? dense : std::min(dense, dense - code + sparse_bits(pruning(o), code));
+}
+
 Cost estimate(const Options& o, const ModelShape& m) {
-  return calibrated_cost(o, m, o.stored_bits(m.config), o.shift > 0, [](double N, double K) {
+  return calibrated_cost(o, m, bits_of_weight(o, m.config), o.shift > 0, [](double N, double K) {
     return K * K * K + N * K * K + 360 * N * K;
   });
 }
 
 void run(const Options& o, Job& job) {
   const IntSweepOptions sweep = o.sweep();
-  const Pruning pruning = pruning_of(SparsityOptions{o.sparsity, o.pattern, "dense", 0});
   change_weights(
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
-        const Swept swept = sweep_to_integers(dense, h, sweep, pruning);
+        const Swept swept = sweep_to_integers(dense, h, sweep, pruning(o));
         report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
-        return swept.weight;
+        return o.store == "mask" ? smallest_int_weight(swept.weight) : swept.weight;
       });
 }
 
 const bool added = add_stage("compress.joint",
-                             1,
+                             2,
                              "zero part of the weights and round the rest in one sweep",
                              fields,
                              estimate,

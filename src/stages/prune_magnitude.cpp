@@ -3,8 +3,8 @@
 #include <map>
 
 #include "compress/masks.h"
+#include "stages/sparsity.h"
 #include "stages/stage.h"
-#include "weights/sparse_mask.h"
 
 namespace pare {
 namespace {
@@ -35,26 +35,12 @@ constexpr std::tuple fields{
           one_of("mask", "dense")),
 };
 
-struct Keep {
-  i64 keep = 0, of = 0;
-};
-/// Of a pattern N:M; zeros for the others.
-Keep keep_of(const std::string& pattern) {
-  const auto colon = pattern.find(':');
-  if (colon == std::string::npos) return {};
-  return {std::stoll(pattern.substr(0, colon)), std::stoll(pattern.substr(colon + 1))};
-}
-
-double sparsity_of(const Options& o) {
-  const Keep k = keep_of(o.pattern);
-  return k.of ? 1 - static_cast<double>(k.keep) / static_cast<double>(k.of) : o.sparsity;
-}
+SparsityOptions shared(const Options& o) { return {o.sparsity, o.pattern, o.store, 0}; }
 
 bool is_global(const Options& o) { return o.scope == "global" && o.pattern == "any"; }
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double bits = 8 * bytes_per_parameter(m);
-  Cost cost = weight_pass_cost(m, o.store == "dense" ? bits : bits * (1 - sparsity_of(o)) + 1, 0.05);
+  Cost cost = weight_pass_cost(m, stored_bits(shared(o), m), 0.05);
   // All magnitudes at once, and as many masks.
   if (is_global(o)) cost.peak_bytes += linear_sizes(m.config).parameters * 9;
   return cost;
@@ -62,7 +48,7 @@ Cost estimate(const Options& o, const ModelShape& m) {
 
 Tensor layer_mask(const Options& o, const Weight& w) {
   const Tensor scores = magnitudes(w.dense());
-  if (const Keep k = keep_of(o.pattern); k.of) return n_of_m_mask(scores, k.keep, k.of);
+  if (const Pruning p = pruning_of(shared(o)); p.of) return n_of_m_mask(scores, p.keep, p.of);
   return o.pattern == "row" ? lowest_per_row_mask(scores, o.sparsity) : lowest_mask(scores, o.sparsity);
 }
 
@@ -85,12 +71,12 @@ void run(const Options& o, Job& job) {
   job.each_linear([&](const std::string& name, const Weight& w) {
     Tensor pruned = w.dense().clone();
     apply_mask(masks.contains(name) ? masks[name] : layer_mask(o, w), pruned);
-    return o.store == "mask" ? sparse_mask_weight(pruned) : Weight(pruned);
+    return stored_sparse(shared(o), pruned, pruned.dtype());
   });
 }
 
 const bool added =
-    add_stage("prune.magnitude", 1, "zero the weights of smallest magnitude", fields, estimate, run);
+    add_stage("prune.magnitude", 2, "zero the weights of smallest magnitude", fields, estimate, run);
 
 }  // namespace
 }  // namespace pare

@@ -43,7 +43,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("prune.sparsegpt",
-                             1,
+                             2,
                              "zero weights, the loss made good in the inputs to come",
                              fields,
                              estimate,

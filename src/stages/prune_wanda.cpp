@@ -38,7 +38,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("prune.wanda",
-                             1,
+                             2,
                              "zero the weights that matter least to the outputs",
                              fields,
                              estimate,

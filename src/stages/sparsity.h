@@ -33,6 +33,8 @@ constexpr std::tuple sparsity_fields{
 };
 
 Pruning pruning_of(const SparsityOptions& o);
+/// Bits that a weight takes when zeros are left out, `bits` where it is kept (weights/kept_places.h).
+double sparse_bits(const Pruning& pruning, double bits);
 /// Bits that a weight takes in the artefact.
 double stored_bits(const SparsityOptions& o, const ModelShape& m);
 /// A pruned matrix (f32, bf16 or f16) as the options want it kept, in `dtype`.

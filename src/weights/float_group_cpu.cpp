@@ -8,44 +8,20 @@
 #include <algorithm>
 #include <cstring>
 
+#include "weights/convert-inl.h"
 #include "weights/float_group.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace pare::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-/// The value of each lane's code: kMantissa bits of mantissa below an exponent of that bias, below the sign.
-/// A subnormal goes through an integer, so no lane ever holds a subnormal f32, which is slow.
-template <int kBits, int kMantissa, int kBias, class D, class V>
-HWY_INLINE hn::Vec<D> minifloat_lanes(D d, V codes) {
-  const hn::RebindToUnsigned<D> du;
-  const hn::RebindToSigned<D> di;
-  constexpr u32 kSign = 1u << (kBits - 1);
-  const auto sign = hn::ShiftLeft<32 - kBits>(hn::And(codes, hn::Set(du, kSign)));
-  const auto magnitude = hn::And(codes, hn::Set(du, kSign - 1));
-  const auto normal =
-      hn::Add(hn::ShiftLeft<23 - kMantissa>(magnitude), hn::Set(du, static_cast<u32>(127 - kBias) << 23));
-  const auto small = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, magnitude)),
-                             hn::Set(d, 1.0f / static_cast<float>(1 << (kMantissa + kBias - 1))));
-  const auto is_small = hn::Lt(hn::BitCast(di, magnitude), hn::Set(di, 1 << kMantissa));
-  const auto value = hn::IfThenElse(hn::RebindMask(d, is_small), small, hn::BitCast(d, normal));
-  return hn::Or(value, hn::BitCast(d, sign));
-}
 
 void e4m3_row(const u8* codes, i64 n, float* dst) {
   const hn::ScalableTag<float> d;
   const hn::RebindToUnsigned<decltype(d)> du;
   const hn::Rebind<u8, decltype(d)> d8;
   const i64 lanes = static_cast<i64>(hn::Lanes(d));
-  const auto low_bits = hn::Set(du, 0x7fu);
   i64 i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto wide = hn::PromoteTo(du, hn::LoadU(d8, codes + i));
-    const auto value = minifloat_lanes<8, 3, 7>(d, wide);
-    const auto nan = hn::RebindMask(d, hn::Eq(hn::And(wide, low_bits), low_bits));
-    hn::StoreU(
-        hn::IfThenElse(nan, hn::Or(value, hn::BitCast(d, hn::Set(du, 0x7fc00000u))), value), d, dst + i);
-  }
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(e4m3_lanes(d, hn::PromoteTo(du, hn::LoadU(d8, codes + i))), d, dst + i);
   const float* table = cpu::e4m3_table();
   for (; i < n; ++i) dst[i] = table[codes[i]];
 }

@@ -13,6 +13,7 @@ WeightFormatInfo float_group_weight_format();
 WeightFormatInfo ggml_block_weight_format();
 WeightFormatInfo int_group_weight_format();
 WeightFormatInfo int8_row_weight_format();
+WeightFormatInfo sparse_int_weight_format();
 WeightFormatInfo sparse_mask_weight_format();
 
 inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
@@ -22,6 +23,7 @@ inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
     ggml_block_weight_format,
     int_group_weight_format,
     int8_row_weight_format,
+    sparse_int_weight_format,
     sparse_mask_weight_format,
 };
 

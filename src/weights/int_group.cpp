@@ -26,11 +26,6 @@ void check_options(const std::string& where, const IntGroupOptions& options) {
     throw user_error("{}: group is {}, expected at least 1, or 0 for the whole row", where, options.group);
 }
 
-/// Inputs per scale for rows of K.
-i64 group_of(const IntGroupOptions& options, i64 K) {
-  return options.group <= 0 ? std::max<i64>(K, 1) : options.group;
-}
-
 Tensor packed_rows(const Tensor& codes, int bits) {
   const i64 N = codes.dim(0), K = codes.dim(1), row = packed_bytes(K, bits);
   Tensor packed = Tensor::empty({N, row}, DType::u8);
@@ -86,12 +81,38 @@ void expect_groups(const std::string& where, const Tensor& index, i64 K, i64 G) 
 
 }  // namespace
 
+i64 int_group_size(const IntGroupOptions& options, i64 K) {
+  return options.group <= 0 ? std::max<i64>(K, 1) : options.group;
+}
+
+void expect_int_scales(const std::string& where,
+                       i64 rows,
+                       i64 cols,
+                       const IntGroupOptions& options,
+                       const Tensor& scales,
+                       const Tensor& zeros) {
+  check_options(where, options);
+  const i64 group = int_group_size(options, cols), groups = (cols + group - 1) / group;
+  const DType type = scales.dtype();
+  expect_stored(where,
+                ".scales",
+                scales,
+                {rows, groups},
+                type == DType::bf16 || type == DType::f32 ? type : DType::f16);
+  expect_finite(where, ".scales", scales);
+  if (options.symmetric && zeros.defined())
+    throw user_error("{}.zeros: a symmetric weight has no zero points", where);
+  if (!options.symmetric)
+    expect_stored(where, ".zeros", zeros, {rows, packed_bytes(groups, options.bits)}, DType::u8);
+  if (options.values == DType::f16) expect_fits_f16(where, scales, options.bits);
+}
+
 Weight quantize_int_group(const Tensor& w, const IntGroupOptions& options) {
   const auto [rows, columns] = dims<2>("quantize_int_group", w);
   const i64 N = rows, K = columns;
   check_options("int_group", options);
   expect_finite_weight("int_group", w);
-  const i64 group = group_of(options, K), G = (K + group - 1) / group;
+  const i64 group = int_group_size(options, K), G = (K + group - 1) / group;
   const float* from = w.f32();
   Tensor codes = Tensor::empty({N, K}, DType::u8), zeros = Tensor::empty({N, G}, DType::u8);
   Tensor scales = Tensor::empty({N, G});
@@ -129,7 +150,8 @@ Weight int_group_weight(const std::string& where,
   check_options(where, options);
   if (!codes.defined() || codes.shape().rank() != 2)
     throw user_error("{}: codes have no two dimensions", where);
-  const i64 N = codes.dim(0), K = codes.dim(1), group = group_of(options, K), G = (K + group - 1) / group;
+  const i64 N = codes.dim(0), K = codes.dim(1), group = int_group_size(options, K),
+            G = (K + group - 1) / group;
   check_codes(where, " codes", codes, {N, K}, options.bits);
   if (!options.symmetric) check_codes(where, " zeros", zeros, {N, G}, options.bits);
   return Weight(
@@ -152,7 +174,7 @@ IntGroupWeight::IntGroupWeight(const std::string& where,
                                Tensor group_index)
     : rows_(rows),
       cols_(cols),
-      group_(group_of(options, cols)),
+      group_(int_group_size(options, cols)),
       groups_((cols + group_ - 1) / group_),
       whole_row_(options.group <= 0),
       bits_(options.bits),
@@ -163,18 +185,7 @@ IntGroupWeight::IntGroupWeight(const std::string& where,
       group_index_(std::move(group_index)) {
   check_options(where, options);
   expect_stored(where, ".codes", codes_, {rows, packed_bytes(cols, bits_)}, DType::u8);
-  const DType type = scales_.dtype();
-  expect_stored(where,
-                ".scales",
-                scales_,
-                {rows, groups_},
-                type == DType::bf16 || type == DType::f32 ? type : DType::f16);
-  expect_finite(where, ".scales", scales_);
-  if (options.symmetric && zeros_.defined())
-    throw user_error("{}.zeros: a symmetric weight has no zero points", where);
-  if (!options.symmetric)
-    expect_stored(where, ".zeros", zeros_, {rows, packed_bytes(groups_, bits_)}, DType::u8);
-  if (values_ == DType::f16) expect_fits_f16(where, scales_, bits_);
+  expect_int_scales(where, rows, cols, options, scales_, zeros_);
   if (group_index_.defined()) expect_groups(where, group_index_, cols_, groups_);
 }
 
@@ -237,6 +248,15 @@ Tensor IntGroupWeight::unpacked_zeros() const {
   return zeros;
 }
 
+IntGroupOptions read_int_options(const std::string& where, const json& options) {
+  IntGroupOptions o;
+  o.bits = static_cast<int>(integer_option(where, options, "bits", 2, 8));
+  o.group = integer_option(where, options, "group", 0, INT32_MAX);
+  o.symmetric = flag_option(where, options, "symmetric");
+  o.values = float_option(where, options, "values", Absent::f32);
+  return o;
+}
+
 namespace {
 
 Weight read_int_group(const std::string& where,
@@ -244,11 +264,7 @@ Weight read_int_group(const std::string& where,
                       i64 rows,
                       i64 cols,
                       const std::function<Tensor(const std::string&)>& tensor) {
-  IntGroupOptions o;
-  o.bits = static_cast<int>(integer_option(where, options, "bits", 2, 8));
-  o.group = integer_option(where, options, "group", 0, INT32_MAX);
-  o.symmetric = flag_option(where, options, "symmetric");
-  o.values = float_option(where, options, "values", Absent::f32);
+  const IntGroupOptions o = read_int_options(where, options);
   const bool indexed = options.contains("group_index") && flag_option(where, options, "group_index");
   const Tensor index = tensor(".group_index");
   if (index.defined() != indexed)

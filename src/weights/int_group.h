@@ -37,6 +37,19 @@ Weight int_group_weight(const std::string& where,
                         const Tensor& zeros,
                         const IntGroupOptions& options);
 
+/// Inputs that share a scale in rows of K: the group of the options, or K for a whole row.
+i64 int_group_size(const IntGroupOptions& options, i64 K);
+/// Throws a user error starting with `where` unless `scales` and `zeros` (packed; undefined when symmetric)
+/// are those of a weight (rows, cols) with good options.
+void expect_int_scales(const std::string& where,
+                       i64 rows,
+                       i64 cols,
+                       const IntGroupOptions& options,
+                       const Tensor& scales,
+                       const Tensor& zeros);
+/// Bits, group, symmetric and values from the options of a stored weight; throws a user error.
+IntGroupOptions read_int_options(const std::string& where, const json& options);
+
 class IntGroupWeight final : public WeightFormat {
  public:
   /// The stored tensors as they are; `group_index` undefined for groups side by side. Throws a user error
@@ -69,6 +82,7 @@ class IntGroupWeight final : public WeightFormat {
   /// Group of each input, i32 (K); undefined when groups lie side by side.
   const Tensor& group_index() const { return group_index_; }
   DType values() const { return values_; }
+  IntGroupOptions choice() const { return {bits_, whole_row_ ? 0 : group_, symmetric(), values_}; }
   /// Unpacked: codes u8 (N, K); zero points u8 (N, G), filled with 2^(bits−1) when symmetric; scales f32 (N,
   /// G).
   Tensor unpacked_codes() const;

@@ -237,7 +237,8 @@ TEST(CompressedTensors, SparseMatricesNeedTheirMask) {
   const auto& f = dynamic_cast<const SparseMaskWeight&>(q.format());
   const json config = {{"quant_method", "compressed-tensors"},
                        {"sparsity_config", {{"format", "sparse-bitmask"}}}};
-  std::vector<LinearPart> parts = {{".weight.bitmask", f.mask()}, {".weight.compressed", f.values()}};
+  std::vector<LinearPart> parts = {{".weight.bitmask", f.places().stored()},
+                                   {".weight.compressed", f.values()}};
   EXPECT_TRUE(same_bits(LinearFile(parts).read(config, 8, 16).decode_all(), q.decode_all()));
   EXPECT_NE(refusal_of(parts, {{"quant_method", "compressed-tensors"}}, 8, 16).find("sparsity_config"),
             std::string::npos);

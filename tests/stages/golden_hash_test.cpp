@@ -19,7 +19,7 @@ struct Golden {
 };
 
 const std::map<std::string, Golden> kGolden = {
-    {"prune.magnitude", {1, "b98d0e21490645bd"}},
+    {"prune.magnitude", {2, "b98d0e21490645bd"}},
     {"quantize.float", {1, "40d0c1c6d5ca2508"}},
     {"quantize.fp4", {1, "54c2827c38868c18"}},
     {"quantize.int8", {1, "211eb66023ccfbc9"}},

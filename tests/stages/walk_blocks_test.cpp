@@ -15,6 +15,7 @@
 #include "refusal.h"
 #include "stages/calibrated.h"
 #include "weights/int_group.h"
+#include "weights/sparse_int.h"
 
 namespace pare {
 namespace {
@@ -230,10 +231,46 @@ TEST_F(WalkTest, every_calibrated_stage_makes_a_model_that_loads) {
     const StageInfo& info = find_stage(stage);
     info.run(info.canonical(options, "test"), j);
     j.finish();
-    const Tensor w = load_model(root_ / "out").params.layers[2].w_up.decode_all();
+    const Weight up = load_model(root_ / "out").params.layers[2].w_up;
+    const Tensor w = up.decode_all();
     const auto zeros = std::count(w.f32(), w.f32() + w.count(), 0.0f);
+    if (stage == "compress.joint") EXPECT_EQ(up.format().name(), "sparse_int3_g64");
     if (stage != "quantize.gptq") EXPECT_GE(zeros, w.count() / 2 - w.dim(0)) << stage;
     EXPECT_LT(zeros, w.count()) << stage;
+  }
+}
+
+TEST_F(WalkTest, zeros_left_out_change_no_number_and_make_the_file_smaller) {
+  const auto made = [&](const std::string& stage, json options, const std::string& store) {
+    fs::remove_all(root_);
+    fs::create_directories(root_ / "work"), fs::create_directories(root_ / "out");
+    options["tokens"] = 600, options["store"] = store;
+    Job j = job(kShipped);
+    const StageInfo& info = find_stage(stage);
+    info.run(info.canonical(options, "test"), j);
+    j.finish();
+    return load_model(root_ / "out").params.layers;
+  };
+  for (const auto& [stage, options, name] : std::vector<std::tuple<std::string, json, std::string>>{
+           {"compress.joint",
+            {{"refinements", 0}, {"pattern", "2:4"}, {"symmetric", false}},
+            "sparse24_int4_g64_asym"},
+           {"prune.wanda", {{"pattern", "2:4"}}, "sparse24_"}}) {
+    const auto dense = made(stage, options, "dense"), sparse = made(stage, options, "mask");
+    for (std::size_t l = 0; l < dense.size(); ++l)
+      for (const auto& [a, b] : {std::pair(dense[l].wq, sparse[l].wq), {dense[l].w_down, sparse[l].w_down}}) {
+        SCOPED_TRACE(a.format().name() + " " + b.format().name());
+        EXPECT_EQ(b.format().name().find(name), 0u);
+        EXPECT_LE(b.bytes(), a.bytes());
+        const Tensor x = a.decode_all(), y = b.decode_all();
+        EXPECT_TRUE(std::equal(x.f32(), x.f32() + x.count(), y.f32()));
+        const auto* q = dynamic_cast<const SparseIntWeight*>(&b.format());
+        if (!q) continue;
+        const Tensor keep = q->places().unpacked();
+        for (i64 i = 0; i < y.count(); ++i) {
+          if (!keep.data<u8>()[i]) EXPECT_EQ(y.f32()[i], 0.0f);
+        }
+      }
   }
 }
 

@@ -11,6 +11,7 @@
 #include "weights/ggml_encode.h"
 #include "weights/int8_row.h"
 #include "weights/int_group.h"
+#include "weights/sparse_int.h"
 #include "weights/sparse_mask.h"
 
 namespace pare {
@@ -34,13 +35,20 @@ Weight float_rows(i64 N, i64 K) {
       "made", N, K, FloatGroupOptions{MiniFloat::e4m3, BlockScale::real, 1, 0, DType::f32}, parts));
 }
 
+/// One of every three.
+Tensor kept_places(i64 N, i64 K) {
+  Tensor keep = Tensor::empty({N, K}, DType::u8);
+  for (i64 i = 0; i < keep.count(); ++i) keep.data<u8>()[i] = i % 3 == 1;
+  return keep;
+}
+
 /// Every format there is, each with options that leave a short last group or block; GGUF's blocks where they
 /// fit.
 std::vector<Weight> all_weights(i64 N, i64 K) {
   const Tensor w = normal({N, K}, static_cast<u64>(N * 1000 + K));
   Tensor sparse = w.clone();
   for (i64 i = 0; i < sparse.count(); ++i)
-    if (i % 3 != 1) sparse.f32()[i] = 0;
+    if (i % 3 != 1) sparse.f32()[i] = 0;  // as kept_places()
   std::vector<Weight> all = {
       Weight(w), Weight(w.to(DType::bf16)), Weight(w.to(DType::f16)), quantize_int8_row(w)};
   for (const int bits : {2, 3, 4, 5, 8})
@@ -50,6 +58,12 @@ std::vector<Weight> all_weights(i64 N, i64 K) {
     for (const bool twice : {false, true}) all.push_back(quantize_codebook4(w, {code, 64, twice}));
   all.push_back(sparse_mask_weight(sparse));
   all.push_back(sparse_mask_weight(sparse.to(DType::bf16)));
+  for (const int bits : {3, 4, 8}) {
+    const Weight dense = quantize_int_group(w, {bits, 32, bits != 3});
+    const auto& integers = dynamic_cast<const IntGroupWeight&>(dense.format());
+    all.push_back(sparse_int_weight(integers, kept_places(N, K)));
+    if (K % 4 == 0) all.push_back(sparse_int_weight(integers, kept_places(N, K), KeptPattern::two_of_four));
+  }
   all.push_back(float_rows(N, K));
   for (const GgmlType type : ggml_packed_types())
     if (K % ggml_type_info(type).values == 0) all.push_back(quantize_ggml_block(w, type));

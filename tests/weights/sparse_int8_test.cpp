@@ -1,6 +1,7 @@
 // Rows of 8-bit integers, and sparse weights as a mask and values: exact decoding, storage, refusals.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -31,42 +32,73 @@ TEST(Int8Row, DecodesAlikeInAnyTileAndComesBackFromStorage) {
   expect_refused(q.format().options(), 9, 133, damaged);
 }
 
+/// (6, cols), each weight kept with that chance; of every four the first two at most where `of_four`.
+Tensor some_kept(i64 cols, double density, bool of_four) {
+  Tensor w = normal_tensor({6, cols}, 2);
+  Rng rng(3);
+  for (i64 i = 0; i < w.count(); ++i)
+    if (rng.uniform() >= density) w.f32()[i] = 0;
+  for (i64 i = 0, kept = 0; of_four && i < w.count(); ++i) {
+    if (i % 4 == 0) kept = 0;
+    if (w.f32()[i] != 0 && ++kept > 2) w.f32()[i] = 0;
+  }
+  return w;
+}
+
 TEST(SparseMask, IsExactForEveryDensityAndDtype) {
   for (const DType type : {DType::f32, DType::bf16, DType::f16})
-    for (const i64 cols : {1, 8, 64, 200, 333})
+    for (const i64 cols : {1, 8, 64, 200, 333, 384, 1161})
       for (const double density : {0.0, 0.1, 0.5, 1.0}) {
-        Tensor w = normal_tensor({6, cols}, 2);
-        Rng rng(3);
-        i64 kept = 0;
-        for (i64 i = 0; i < w.count(); ++i) {
-          const bool keep = rng.uniform() < density;
-          if (!keep) w.f32()[i] = 0;
-          kept += keep;
-        }
-        const Tensor typed = w.to(type);
+        const Tensor typed = some_kept(cols, density, false).to(type);
+        const Tensor full = typed.to_f32();
+        const auto kept = full.count() - std::count(full.f32(), full.f32() + full.count(), 0.0f);
         const Weight q = sparse_mask_weight(typed);
-        ASSERT_TRUE(same_bits(q.decode_all(), typed.to_f32()));
+        ASSERT_TRUE(same_bits(q.decode_all(), full));
         EXPECT_EQ(q.bytes(), 6 * ((cols + 7) / 8) + kept * dtype_bytes(type));
         expect_same_in_any_tile(q);
         if (kept > 0) expect_round_trip(q);
       }
 }
 
+TEST(SparseMask, PairsOfFourAreExactAndTakeTwoThirdsOfABit) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16})
+    for (const i64 cols : {4, 8, 12, 64, 200, 384, 1160})
+      for (const double density : {0.0, 0.3, 1.0}) {
+        const Tensor typed = some_kept(cols, density, true).to(type);
+        const Weight q = sparse_mask_weight(typed, KeptPattern::two_of_four);
+        ASSERT_TRUE(same_bits(q.decode_all(), typed.to_f32()));
+        EXPECT_EQ(q.bytes(), 6 * ((cols + 11) / 12) + 3 * cols * dtype_bytes(type));
+        expect_same_in_any_tile(q);
+        expect_round_trip(q, {"pattern"});
+        const Weight small = smallest_sparse_mask_weight(typed);
+        EXPECT_EQ(small.bytes(), std::min(q.bytes(), sparse_mask_weight(typed).bytes()));
+        ASSERT_TRUE(same_bits(small.decode_all(), typed.to_f32()));
+      }
+  const Tensor one_too_many = some_kept(64, 0.6, false);
+  EXPECT_THROW(sparse_mask_weight(one_too_many, KeptPattern::two_of_four), Error);
+  EXPECT_EQ(smallest_sparse_mask_weight(one_too_many).format().name(), "sparse_f32");
+}
+
 TEST(SparseMask, HoldsBytesWithAScalePerRow) {
   for (const DType type : {DType::i8, DType::u8})
     for (const DType scale_type : {DType::f32, DType::bf16, DType::f16}) {
-      const Weight floats = sparse_mask_weight(normal_tensor({6, 77}, 5));
-      const Tensor mask = stored(floats)[".mask"], scales = normal_tensor({6}, 6).to(scale_type);
-      Tensor values = Tensor::empty({6 * 77}, type);
+      const Tensor floats = some_kept(77, 0.6, false);
+      const KeptPlaces places =
+          dynamic_cast<const SparseMaskWeight&>(sparse_mask_weight(floats).format()).places();
+      const Tensor scales = normal_tensor({6}, 6).to(scale_type);
+      Tensor values = Tensor::empty({places.kept()}, type);
       Rng rng(7);
-      for (i64 i = 0; i < values.count(); ++i)
-        static_cast<u8*>(values.raw())[i] = static_cast<u8>(rng.below(0x7f));  // positive, no NaN
-      const Weight q(std::make_shared<SparseMaskWeight>("made", 6, 77, mask, values, scales));
-      Tensor want = Tensor::empty({6, 77});
-      for (i64 i = 0; i < want.count(); ++i) {
-        const u8 byte = static_cast<const u8*>(values.raw())[i];
-        want.f32()[i] =
-            (type == DType::i8 ? static_cast<float>(byte) : e4m3_value(byte)) * scales.to_f32().f32()[i / 77];
+      for (i64 i = 0; i < values.count(); ++i) {
+        u8& byte = static_cast<u8*>(values.raw())[i];
+        do byte = static_cast<u8>(rng.below(256));
+        while (type == DType::u8 && (byte & 0x7f) == 0x7f);  // NaN
+      }
+      const Weight q(std::make_shared<SparseMaskWeight>("made", places, values, scales));
+      Tensor want = Tensor::zeros({6, 77});
+      for (i64 i = 0, next = 0; i < want.count(); ++i) {
+        const u8 byte = floats.f32()[i] != 0 ? static_cast<const u8*>(values.raw())[next++] : u8{0};
+        want.f32()[i] = (type == DType::i8 ? static_cast<float>(static_cast<i8>(byte)) : e4m3_value(byte)) *
+                        scales.to_f32().f32()[i / 77];
       }
       if (scale_type != DType::f32) want = want.to(scale_type).to_f32();
       EXPECT_TRUE(same_bits(q.decode_all(), want)) << q.format().name();
@@ -97,7 +129,8 @@ TEST(WeightFormats, AreAllListed) {
     EXPECT_FALSE(info.summary.empty());
     names.push_back(info.name);
   }
-  for (const char* name : {"codebook4", "dense", "float_group", "int8_row", "int_group", "sparse_mask"})
+  for (const char* name :
+       {"codebook4", "dense", "float_group", "int8_row", "int_group", "sparse_int", "sparse_mask"})
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
 }
 
