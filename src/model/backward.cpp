@@ -7,6 +7,7 @@
 #include "ops/activations.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
+#include "ops/hadamard.h"
 #include "ops/layernorm.h"
 #include "ops/rmsnorm.h"
 #include "weights/linear.h"
@@ -76,6 +77,7 @@ void backward_layer(const Model& model,
   const Tensor& b = c.parallel_block ? t.a : t.b;
   linear_backward_input(s.dx, p.w_down, s.dh, model.products);  // dh (N,F)
   weight_backward(s.dx, t.h, d.w_down, d.b_down);
+  if (c.hadamard_mlp) hadamard_inverse(s.dh, {}, s.dh);
   if (c.mlp == Mlp::gated_silu) {
     silu_mul_backward(s.dh, t.g, t.u, s.dg, s.du);
     weight_backward(s.dg, b, d.w_gate, d.b_gate);
@@ -96,6 +98,7 @@ void backward_layer(const Model& model,
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& q : batch.sequences) runs.push_back({q.row, q.rows, q.rows, {}, {}, q.rows});
   attention_backward(s.dout, t.q, t.k, t.v, t.o, t.lse, runs, attention_shape(c, layer), s.dq, s.dk, s.dv);
+  if (c.hadamard_qk) transform_heads(c, s.dq, hadamard_inverse), transform_heads(c, s.dk, hadamard_inverse);
   rotate_backward(c, batch, s.dq);
   rotate_backward(c, batch, s.dk);
   if (c.qk_norm) {

@@ -84,6 +84,7 @@ Converted export_hf(const Model& m,
                     const fs::path& source,
                     const std::optional<DType>& dtype,
                     const fs::path& out) {
+  expect_no_online_hadamard(m.config, source.string());
   std::error_code none;
   if (fs::exists(fs::symlink_status(out, none))) throw user_error("{}: exists already", out.string());
   const fs::path plain = out.has_filename() ? out : out.parent_path();  // "folder/" is "folder"

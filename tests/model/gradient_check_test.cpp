@@ -66,6 +66,11 @@ const std::vector<Case> kCases = {
        c.family = "phi", c.norm = Norm::layer, c.mlp = Mlp::gelu_tanh, c.parallel_block = true;
        c.rope.inv_freq = {1.0f, 0.2f}, c.K = c.H, all_biases(c);
      }},
+    {"hadamard_of_hidden_values", [](Config& c) { c.hadamard_mlp = true, c.F = 24; }},
+    {"hadamard_of_hidden_values_and_biases", [](Config& c) { c.hadamard_mlp = true, all_biases(c); }},
+    {"hadamard_of_queries_and_keys", [](Config& c) { c.hadamard_qk = true; }},
+    {"hadamard_of_both_with_norms",
+     [](Config& c) { c.hadamard_mlp = c.hadamard_qk = c.qk_norm = true, c.E = 12, c.F = 12; }},
     {"everything_at_once",
      [](Config& c) {
        c.norm = Norm::layer, c.qk_norm = c.tied = true, c.window = {2, 4}, all_biases(c);
