@@ -10,14 +10,13 @@ void expect_all_dense(const Job& job) {
   for (const auto& [name, shape] : weight_shapes(job.config())) job.weight(name);
 }
 
-void say_blocks(const Job& job, const Config& c, bool residual, bool values) {
-  const auto say = [&](const char* what, i64 n) {
-    if (!has_hadamard(n))
-      log_warning(
-          "{}: no Hadamard matrix of {} ({}) is known: {}", job.stage(), n, what, hadamard_matrix(n).name());
-  };
-  if (residual) say("width of the model", c.D);
-  if (values) say("width of a head", c.E);
+void say_blocks(const Job& job, const char* what, i64 width) {
+  if (!has_hadamard(width))
+    log_warning("{}: no Hadamard matrix of the {} ({}) is known: {}",
+                job.stage(),
+                what,
+                width,
+                hadamard_matrix(width).name());
 }
 
 void write_rotated(Job& job, const Model& m, const ModelRotation& r, bool in_f32) {
@@ -28,6 +27,7 @@ void write_rotated(Job& job, const Model& m, const ModelRotation& r, bool in_f32
   for (const char* key : {"dtype", "torch_dtype"})
     if (residual && in_f32 && (m.config.raw.contains(key) || key == std::string("dtype")))
       patch[key] = config_dtype(dtype);
+  if (r.mlp) patch["pare"]["online_hadamard"]["mlp"] = true;
   job.change_config(patch);
   i64 parameters = 0;
   each_param(m.params, m.config, [&](const std::string&, const auto&, const Shape&) { ++parameters; });

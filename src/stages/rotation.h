@@ -8,8 +8,8 @@ namespace pare {
 /// Throws a user error when a weight, also of the embedding or the head, is packed.
 void expect_all_dense(const Job& job);
 
-/// Warns of widths that a Hadamard matrix covers in blocks only: outliers spread no further than their block.
-void say_blocks(const Job& job, const Config& c, bool residual, bool values);
+/// Warns when a Hadamard matrix covers a width in blocks only: outliers spread no further than their block.
+void say_blocks(const Job& job, const char* what, i64 width);
 
 /// Changes the configuration (a head of its own where one was tied, the dtype) and keeps each rotated
 /// parameter, one at a time: matrices in f32, or in the dtype of the source's embedding. A killed job goes

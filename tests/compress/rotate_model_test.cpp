@@ -75,6 +75,7 @@ const auto kAll = [](const std::string&) { return true; };
 ref::Model rotated(const Model& m, const ModelRotation& r) {
   ref::Model out = ref::model_of(m);
   if (r.residual.defined()) out.config.tied = false;
+  out.config.hadamard_mlp = r.mlp;
   each_rotated(m, r, kAll, [&](const std::string& name, const Tensor& value) {
     if (name != "lm_head.weight" || !m.config.tied)
       ASSERT_EQ(out.at(name).size(), static_cast<std::size_t>(value.count())) << name;
@@ -105,12 +106,13 @@ class RotateModel : public testing::TestWithParam<Case> {
 
 TEST_P(RotateModel, LogitsStayWhateverIsRotated) {
   const Config& c = model_.config;
-  ModelRotation r1, r2, both, folded;
+  ModelRotation r1, r2, r4, both, folded;
   r1.residual = both.residual = random_residual_rotation(c, 3);
   r2.values = both.values = random_value_rotations(c, 3);
+  r4.mlp = both.mlp = true;
   folded.residual = Rotation::identity(c.D);
   const ref::Model before = ref::model_of(model_);
-  for (const ModelRotation* r : {&r1, &r2, &both, &folded})
+  for (const ModelRotation* r : {&r1, &r2, &r4, &both, &folded})
     EXPECT_LE(difference(before, rotated(model_, *r)), kLogits);
 }
 

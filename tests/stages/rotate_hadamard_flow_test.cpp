@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/signals.h"
 #include "model/fixture.h"
+#include "model/gguf_export.h"
+#include "model/hf_export.h"
 #include "refusal.h"
-#include "stages/stage.h"
+#include "stages/calibration.h"
 
 namespace pare {
 namespace {
@@ -73,7 +75,8 @@ std::vector<fs::path> all_models() {
 
 TEST_F(RotateHadamard, LogitsStayInEveryFamily) {
   for (const fs::path& model : all_models())
-    for (const json& options : {json::object(), json{{"r1", false}}, json{{"r2", false}}}) {
+    for (const json& options :
+         {json::object(), json{{"r1", false}}, json{{"r2", false}}, json{{"r3", true}, {"r4", true}}}) {
       EXPECT_LE(difference(model, run(model, options)), kLogits) << model << options.dump();
       const Config before = read_config(model), after = read_config(root_ / "out");
       EXPECT_EQ(after.tied, before.tied && options.contains("r1")) << model;
@@ -152,6 +155,44 @@ TEST_F(RotateHadamard, InputsWithOutliersBecomeNormal) {
     EXPECT_LE(difference(model, root_ / "out"), kLogits);
     fs::remove_all(model);
   }
+}
+
+TEST_F(RotateHadamard, WalksSeeTheTransformedInputsOfDown) {
+  const Model m = load_model(run(fixture::dir("qwen2-tied"), {{"r4", true}}));
+  const fs::path walk = root_.string() + "-walk";
+  fs::create_directories(walk / "work");
+  fs::create_directories(walk / "out");
+  Calibration calibration;
+  calibration.sequences = {some_ids(m.config, 30)};
+  calibration.tokens = 30;
+  Acts acts;
+  acts.keep = Keep::everything;
+  forward(m, pack_sequences(calibration.sequences), acts);
+  Job job({"test", root_ / "out", walk / "work", walk / "out", 0, "exact", {}});
+  walk_blocks(job, calibration, [&](const std::string& name, const Weight& w, const Gram& gram) {
+    if (name == "model.layers.1.mlp.down_proj.weight") {
+      Gram want(m.config.F);
+      want.add(name, acts.layers[1].h);
+      const Tensor a = gram.matrix(), b = want.matrix();
+      EXPECT_LE(fixture::max_difference(a.f32(), b.f32(), a.count()), 1e-4 * fixture::max_abs(b));
+    }
+    return w;
+  });
+  fs::remove_all(walk);
+}
+
+TEST_F(RotateHadamard, TransformsAreDoneOnceAndOnlyHere) {
+  const fs::path once = root_.string() + "-once";
+  fs::rename(run(fixture::dir("qwen3"), {{"r3", true}, {"r4", true}}), once);
+  EXPECT_NE(refusal([&] { run(once, {{"r4", true}}); }).find("leave out r4"), std::string::npos);
+  EXPECT_NE(refusal([&] { run(once, {{"r3", true}}); }).find("leave out r3"), std::string::npos);
+  EXPECT_LE(difference(once, run(once, {})), kLogits);
+  EXPECT_TRUE(read_config(root_ / "out").hadamard_mlp && read_config(root_ / "out").hadamard_qk);
+  const Model m = load_model(once);
+  for (const auto& write : {std::function<void()>([&] { export_hf(m, once, {}, root_ / "export"); }),
+                            std::function<void()>([&] { export_gguf(m, once, {}, root_ / "export.gguf"); })})
+    EXPECT_NE(refusal(write).find("rotate it without r3 and r4"), std::string::npos);
+  fs::remove_all(once);
 }
 
 TEST_F(RotateHadamard, RefusesPackedWeights) {
