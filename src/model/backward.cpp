@@ -7,6 +7,8 @@
 #include "ops/activations.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
+#include "ops/hadamard.h"
+#include "ops/kl_divergence.h"
 #include "ops/layernorm.h"
 #include "ops/rmsnorm.h"
 #include "weights/linear.h"
@@ -27,30 +29,22 @@ void norm_backward(const Config& c,
   rmsnorm_backward(dy, x, w, r, dx, dw);
 }
 
-/// Loss and gradient of the head, a chunk of rows at a time: fills s.da with d(loss)/d(acts.out).
-double head_backward(const Model& model,
-                     const Tensor& targets,
-                     float scale,
-                     const Acts& acts,
-                     Params& grads,
-                     BackwardScratch& s) {
+/// Runs the head a chunk of rows at a time: loss(begin, end) turns s.logits into their gradient. Fills s.da
+/// with d(loss)/d(acts.out).
+template <class Loss>
+void head_backward(const Model& model, const Acts& acts, Params& grads, BackwardScratch& s, Loss&& loss) {
   const Config& c = model.config;
   const i64 N = acts.out.dim(0);
   Tensor dw = f32_of(c.tied ? grads.embed : grads.head);
-  double nll_sum = 0;
   for (i64 begin = 0; begin < N; begin += kLossChunk) {
     const i64 end = std::min(N, begin + kLossChunk);
-    const Tensor hidden = acts.out.rows(begin, end), wanted = targets.rows(begin, end);
+    const Tensor hidden = acts.out.rows(begin, end);
     head(model, hidden, s.logits);
-    reuse(s.nll, {end - begin});
-    cross_entropy(s.logits, wanted, s.nll);
-    for (const float nll : s.nll.span<float>()) nll_sum += nll;
-    cross_entropy_backward(s.logits, wanted, scale, s.logits);
+    loss(begin, end);
     Tensor dhidden = s.da.rows(begin, end);
     linear_backward_input(s.logits, model.params.head, dhidden, model.products);
     linear_backward_weight(s.logits, hidden, dw, grads.head_b, model.products);
   }
-  return nll_sum;
 }
 
 /// s.dx holds d(loss)/d(x_out) and becomes d(loss)/d(x_in).
@@ -76,6 +70,7 @@ void backward_layer(const Model& model,
   const Tensor& b = c.parallel_block ? t.a : t.b;
   linear_backward_input(s.dx, p.w_down, s.dh, model.products);  // dh (N,F)
   weight_backward(s.dx, t.h, d.w_down, d.b_down);
+  if (c.hadamard_mlp) hadamard_inverse(s.dh, {}, s.dh);
   if (c.mlp == Mlp::gated_silu) {
     silu_mul_backward(s.dh, t.g, t.u, s.dg, s.du);
     weight_backward(s.dg, b, d.w_gate, d.b_gate);
@@ -96,6 +91,7 @@ void backward_layer(const Model& model,
   std::vector<AttentionSeq> runs;
   for (const Batch::Sequence& q : batch.sequences) runs.push_back({q.row, q.rows, q.rows, {}, {}, q.rows});
   attention_backward(s.dout, t.q, t.k, t.v, t.o, t.lse, runs, attention_shape(c, layer), s.dq, s.dk, s.dv);
+  if (c.hadamard_qk) transform_heads(c, s.dq, hadamard_inverse), transform_heads(c, s.dk, hadamard_inverse);
   rotate_backward(c, batch, s.dq);
   rotate_backward(c, batch, s.dk);
   if (c.qk_norm) {
@@ -116,22 +112,10 @@ void backward_layer(const Model& model,
   add_to(s.da, s.dx);  // dx_in
 }
 
-}  // namespace
-
-double loss_and_gradients(const Model& model,
-                          const Batch& batch,
-                          const Tensor& targets,
-                          float scale,
-                          Acts& acts,
-                          Params& grads,
-                          BackwardScratch& s) {
+/// Everything before the head: s.da holds d(loss)/d(acts.out).
+void body_backward(const Model& model, const Batch& batch, Acts& acts, Params& grads, BackwardScratch& s) {
   const Config& c = model.config;
   const i64 N = batch.rows();
-  expect("targets", targets, {N}, DType::i32);
-  if (acts.keep == Keep::nothing) throw bug("loss_and_gradients after a forward that kept nothing");
-  for (Tensor* t : {&s.dx, &s.da}) reuse(*t, {N, c.D});
-
-  const double nll_sum = head_backward(model, targets, scale, acts, grads, s);
   norm_backward(
       c, s.da, acts.x, model.params.norm_out, acts.m_out, acts.r_out, s.dx, grads.norm_out, grads.norm_out_b);
   Tensor recomputed;  // the output of a layer that is computed again; nobody reads it
@@ -150,7 +134,57 @@ double loss_and_gradients(const Model& model,
   if (acts.keep == Keep::layer_inputs) acts.layers[0].x_in = Tensor();  // it shares a kept input: let go
   Tensor dtable = f32_of(grads.embed);
   embedding_backward(batch.ids, s.dx, dtable);
+}
+
+void prepare(const Config& c, const Batch& batch, const Acts& acts, BackwardScratch& s) {
+  if (acts.keep == Keep::nothing) throw bug("gradients after a forward that kept nothing");
+  for (Tensor* t : {&s.dx, &s.da}) reuse(*t, {batch.rows(), c.D});
+}
+
+}  // namespace
+
+double loss_and_gradients(const Model& model,
+                          const Batch& batch,
+                          const Tensor& targets,
+                          float scale,
+                          Acts& acts,
+                          Params& grads,
+                          BackwardScratch& s) {
+  expect("targets", targets, {batch.rows()}, DType::i32);
+  prepare(model.config, batch, acts, s);
+  double nll_sum = 0;
+  head_backward(model, acts, grads, s, [&](i64 begin, i64 end) {
+    const Tensor wanted = targets.rows(begin, end);
+    reuse(s.nll, {end - begin});
+    cross_entropy(s.logits, wanted, s.nll);
+    for (const float nll : s.nll.span<float>()) nll_sum += nll;
+    cross_entropy_backward(s.logits, wanted, scale, s.logits);
+  });
+  body_backward(model, batch, acts, grads, s);
   return nll_sum;
+}
+
+double divergence_and_gradients(const Model& model,
+                                const Batch& batch,
+                                const Model& teacher,
+                                const Tensor& hidden,
+                                float scale,
+                                Acts& acts,
+                                Params& grads,
+                                BackwardScratch& s) {
+  expect("teacher's hidden rows", hidden, {batch.rows(), teacher.config.D});
+  prepare(model.config, batch, acts, s);
+  double sum = 0;
+  Tensor wanted;
+  head_backward(model, acts, grads, s, [&](i64 begin, i64 end) {
+    head(teacher, hidden.rows(begin, end), wanted);
+    Tensor kl = Tensor::empty({end - begin}, DType::f64);
+    kl_divergence(wanted, s.logits, kl);
+    for (const double x : kl.span<double>()) sum += x;
+    kl_divergence_backward(wanted, s.logits, scale, s.logits);
+  });
+  body_backward(model, batch, acts, grads, s);
+  return sum;
 }
 
 LossSum loss_only(

@@ -26,6 +26,18 @@ double loss_and_gradients(const Model& model,
                           Params& grads,
                           BackwardScratch& scratch);
 
+/// As loss_and_gradients, of how far the predictions lie from a teacher's of the same vocabulary: adds
+/// d(Σ KL(teacher ‖ model) · scale)/d(parameter) to grads; returns Σ KL over the rows in nats. `hidden`:
+/// acts.out (N, D) of the teacher's forward pass of this batch.
+double divergence_and_gradients(const Model& model,
+                                const Batch& batch,
+                                const Model& teacher,
+                                const Tensor& hidden,
+                                float scale,
+                                Acts& acts,
+                                Params& grads,
+                                BackwardScratch& scratch);
+
 /// Σ nll of the rows and the number of targets that count, without gradients.
 struct LossSum {
   double nll = 0;

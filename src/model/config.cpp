@@ -129,6 +129,15 @@ std::string config_dtype(DType dtype) {
   return dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
 }
 
+void expect_no_online_hadamard(const Config& c, const std::string& where) {
+  if (c.hadamard_mlp || c.hadamard_qk)
+    throw user_error(
+        "{}: the model transforms activations while it runs (pare.online_hadamard of config.json), which no "
+        "other "
+        "program does; rotate it without r3 and r4 instead",
+        where);
+}
+
 Config read_config(const fs::path& dir) {
   const fs::path file = dir / "config.json";
   if (!fs::exists(file))

@@ -37,6 +37,10 @@ struct Config {
   bool qk_norm = false;
   bool parallel_block = false;  // y = x + attention(n(x)) + mlp(n(x)), one norm
   bool tied = false;
+  /// Hadamard transforms (ops/hadamard.h) that only this program does: of the MLP's hidden values before
+  /// down, and of each head's queries and keys after the rotary embedding. In config.json:
+  /// {"pare": {"online_hadamard": {"mlp": true, "qk": true}}}.
+  bool hadamard_mlp = false, hadamard_qk = false;
   std::vector<i64> window;  // per layer, 0 = full attention
   Rope rope;
   std::optional<i32> bos;
@@ -51,6 +55,10 @@ struct Config {
   /// Parameters of a dense model, tied head counted once.
   i64 parameters() const;
 };
+
+/// Throws a user error starting with `where` when other programs would compute another function from the
+/// weights, because they know nothing of online_hadamard.
+void expect_no_online_hadamard(const Config& c, const std::string& where);
 
 /// As config.json names it: "float32", "bfloat16", "float16".
 std::string config_dtype(DType dtype);

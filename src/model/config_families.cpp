@@ -140,6 +140,17 @@ Config qwen3(const Keys& keys) {
   return c;
 }
 
+void read_online_hadamard(const Keys& keys, Config& c) {
+  if (!keys.has("pare")) return;
+  const Keys own = keys.object("pare");
+  own.expect_only("online_hadamard");
+  if (!own.has("online_hadamard")) return;
+  const Keys online = own.object("online_hadamard");
+  online.expect_only("mlp qk");
+  c.hadamard_mlp = online.flag("mlp", false);
+  c.hadamard_qk = online.flag("qk", false);
+}
+
 Config phi(const Keys& keys) {
   Config c;
   read_common(keys,
@@ -175,6 +186,7 @@ Config parse_config(const json& raw, const std::string& where) {
     Config c = family.read(keys);
     c.family = type;
     c.raw = raw;
+    read_online_hadamard(keys, c);
     return c;
   }
   throw user_error(

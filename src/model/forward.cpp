@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "model/rotary.h"
 #include "ops/activations.h"
+#include "ops/hadamard.h"
 #include "ops/layernorm.h"
 #include "ops/rmsnorm.h"
 #include "weights/linear.h"
@@ -116,6 +117,7 @@ void attend(const Model& model, i64 layer, const Batch& batch, LayerActs& s) {
   if (c.qk_norm) norm_heads(c, p, N, s);
   rotate(c, batch, s.q);
   rotate(c, batch, s.k);
+  if (c.hadamard_qk) transform_heads(c, s.q, hadamard), transform_heads(c, s.k, hadamard);
   const AttentionShape shape = attention_shape(c, layer);
   attention(s.q, key_runs(batch, layer, c.K * c.E, s.k, s.v), shape, s.o, s.lse);  // o (N,H,E)
 }
@@ -151,6 +153,7 @@ void mlp_hidden(const Model& model, i64 layer, const Tensor& b, LayerActs& s) {
   } else {
     gelu_tanh(s.u, s.h);
   }
+  if (c.hadamard_mlp) hadamard(s.h, {}, s.h);
 }
 
 void mlp_output(const Model& model, i64 layer, LayerActs& s, Tensor& x_out) {
@@ -203,6 +206,11 @@ void final_norm(const Model& model, const Tensor& x, Acts& acts) {
 void head(const Model& model, const Tensor& hidden, Tensor& logits) {
   reuse(logits, {hidden.dim(0), model.config.V});
   linear(hidden, model.params.head, model.params.head_b, logits, model.products);
+}
+
+void transform_heads(const Config& c, Tensor& x, HeadTransform transform) {
+  Tensor heads = x.reshaped({x.count() / c.E, c.E});
+  transform(heads, {}, heads);
 }
 
 AttentionShape attention_shape(const Config& c, i64 layer) {

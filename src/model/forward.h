@@ -33,11 +33,11 @@ enum class Keep { nothing, layer_inputs, everything };
 /// Activations of one layer; N rows. x_in stays untouched by the layer.
 struct LayerActs {
   Tensor x_in, a, m_att, r_att;   // (N,D) (N,D) (N) (N)
-  Tensor q, k, v;                 // (N,H·E) (N,K·E) (N,K·E), q and k normed and rotated
+  Tensor q, k, v;                 // (N,H·E) (N,K·E) (N,K·E), q and k normed, rotated and transformed
   Tensor q_raw, k_raw, r_q, r_k;  // before the q/k norm, where there is one
   Tensor o, lse;                  // (N,H·E) (N,H)
   Tensor x_mid, b, m_mlp, r_mlp;  // after attention; input of the MLP
-  Tensor g, u, h;                 // (N,F) each
+  Tensor g, u, h;                 // (N,F) each; h as down reads it
 };
 
 /// All activations of a batch. Buffers are reused from call to call; not thread-safe.
@@ -66,6 +66,10 @@ void reuse(Tensor& t, const Shape& shape);
 
 /// The attention of a layer: heads, window, 1/√E.
 AttentionShape attention_shape(const Config& c, i64 layer);
+
+/// x (N, heads·E), each head by hadamard() or its inverse, in place.
+using HeadTransform = void (*)(const Tensor& x, const Tensor& signs, Tensor& y);
+void transform_heads(const Config& c, Tensor& x, HeadTransform transform);
 
 /// One layer: reads s.x_in, fills s, writes x_out (N,D). Part of forward; backward calls it to compute again.
 void forward_layer(const Model& model, i64 layer, const Batch& batch, LayerActs& s, Tensor& x_out);

@@ -122,6 +122,7 @@ Converted export_gguf(const Model& m,
                       const std::optional<GgufScheme>& scheme,
                       const fs::path& out) {
   const Config& c = m.config;
+  expect_no_online_hadamard(c, source.string());
   const GgufArchitecture& architecture = gguf_architecture_of(c);
   Exporter exporter(m, scheme);
   const auto order_of = [&](const std::string& hf_name) {

@@ -74,6 +74,7 @@ Converted export_hf(const Model& m,
                     const fs::path& source,
                     const std::optional<DType>& dtype,
                     const fs::path& out) {
+  expect_no_online_hadamard(m.config, source.string());
   Converted done;
   write_new_folder(out, [&](const fs::path& folder) {
     const DType to = dtype ? *dtype : common_dtype(m);

@@ -297,6 +297,7 @@ Converted export_hf_quantised(const Model& m,
                               const std::string& type,
                               const fs::path& out) {
   expect_hf_quantised_type(method, type);
+  expect_no_online_hadamard(m.config, source.string());
   Converted done;
   write_new_folder(out, [&](const fs::path& folder) {
     Exporter exporter(m, method, type, done);

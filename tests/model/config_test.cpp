@@ -45,6 +45,26 @@ Rope rope_of(const json& rope, const json& more = json::object()) {
   return b.rope;
 }
 
+TEST(ConfigOfThisProgram, OnlineHadamardTransformsAreReadStrictly) {
+  json raw = small();
+  EXPECT_FALSE(parse_config(raw, "c").hadamard_mlp);
+  raw["pare"] = {{"online_hadamard", {{"mlp", true}}}};
+  Config c = parse_config(raw, "c");
+  EXPECT_TRUE(c.hadamard_mlp);
+  EXPECT_FALSE(c.hadamard_qk);
+  EXPECT_THROW(expect_no_online_hadamard(c, "c"), Error);
+  raw["pare"] = {{"online_hadamard", {{"mlp", false}, {"qk", true}}}};
+  c = parse_config(raw, "c");
+  EXPECT_TRUE(c.hadamard_qk && !c.hadamard_mlp);
+  for (const json& wrong : {json{{"online_hadamard", {{"mlp", 1}}}},
+                            json{{"online_hadamard", {{"down", true}}}},
+                            json{{"offline", true}},
+                            json(3)}) {
+    raw["pare"] = wrong;
+    EXPECT_THROW(parse_config(raw, "c"), Error) << wrong;
+  }
+}
+
 double plain(std::size_t i, double dims = 16) {
   return std::pow(10000.0, -2.0 * static_cast<double>(i) / dims);
 }

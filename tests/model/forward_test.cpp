@@ -38,7 +38,9 @@ Tensor feed(const Model& m, KvCache& cache, const std::vector<i32>& ids, i64 fro
 
 class Forward : public testing::TestWithParam<std::string> {
  protected:
-  Forward() : model_(load_model(fixture::dir(GetParam()))) {}
+  Forward() : model_(load_model(fixture::dir(GetParam().substr(0, GetParam().find('+'))))) {
+    model_.config.hadamard_mlp = model_.config.hadamard_qk = GetParam().ends_with("+hadamard");
+  }
   Model model_;
 };
 
@@ -121,9 +123,17 @@ TEST_P(Forward, RowsThatLeaveACacheAgainLeaveNoTrace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Forward, testing::ValuesIn(fixture::random_models()), [](const auto& param) {
+/// The golden models, and some with transforms of activations.
+std::vector<std::string> models() {
+  std::vector<std::string> names = fixture::random_models();
+  names.insert(names.end(), {"qwen3+hadamard", "phi+hadamard"});
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Forward, testing::ValuesIn(models()), [](const auto& param) {
   std::string name = param.param;
-  std::replace(name.begin(), name.end(), '-', '_');
+  for (char& c : name)
+    if (c == '-' || c == '+') c = '_';
   return name;
 });
 

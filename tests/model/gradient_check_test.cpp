@@ -66,6 +66,11 @@ const std::vector<Case> kCases = {
        c.family = "phi", c.norm = Norm::layer, c.mlp = Mlp::gelu_tanh, c.parallel_block = true;
        c.rope.inv_freq = {1.0f, 0.2f}, c.K = c.H, all_biases(c);
      }},
+    {"hadamard_of_hidden_values", [](Config& c) { c.hadamard_mlp = true, c.F = 24; }},
+    {"hadamard_of_hidden_values_and_biases", [](Config& c) { c.hadamard_mlp = true, all_biases(c); }},
+    {"hadamard_of_queries_and_keys", [](Config& c) { c.hadamard_qk = true; }},
+    {"hadamard_of_both_with_norms",
+     [](Config& c) { c.hadamard_mlp = c.hadamard_qk = c.qk_norm = true, c.E = 12, c.F = 12; }},
     {"everything_at_once",
      [](Config& c) {
        c.norm = Norm::layer, c.qk_norm = c.tied = true, c.window = {2, 4}, all_biases(c);
@@ -173,6 +178,57 @@ TEST_P(GradientCheck, ComputingActivationsAgainGivesTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(Options, GradientCheck, testing::ValuesIn(kCases), [](const auto& param) {
   return std::string(param.param.name);
 });
+
+/// Mean KL of `student` from `teacher` over all rows.
+double mean_kl(const ref::Model& teacher, const ref::Model& student, const Task& task) {
+  double sum = 0, rows = 0;
+  for (const auto& ids : task.sequences) {
+    const ref::Doubles a = ref::logits(teacher, ids), b = ref::logits(student, ids);
+    const std::ptrdiff_t V = teacher.config.V;
+    for (std::ptrdiff_t at = 0; at < static_cast<std::ptrdiff_t>(a.size()); at += V, ++rows) {
+      const ref::Doubles p = ref::log_softmax({a.begin() + at, a.begin() + at + V}),
+                         q = ref::log_softmax({b.begin() + at, b.begin() + at + V});
+      for (std::size_t v = 0; v < p.size(); ++v) sum += std::exp(p[v]) * (p[v] - q[v]);
+    }
+  }
+  return sum / rows;
+}
+
+TEST(Gradients, OfTheDivergenceFromATeacherEqualCentralDifferences) {
+  Config tied = base_config();
+  tied.tied = true;
+  const Model teacher = random_model(base_config(), 9), student = random_model(tied, 7);
+  const Task task;
+  const Batch batch = pack_sequences(task.sequences);
+  Acts taught, acts;
+  forward(teacher, batch, taught);
+  acts.keep = Keep::layer_inputs;
+  forward(student, batch, acts);
+  Params grads = zero_params(tied);
+  BackwardScratch scratch;
+  const double kl = divergence_and_gradients(
+      student, batch, teacher, taught.out, 1.0f / static_cast<float>(batch.rows()), acts, grads, scratch);
+  const ref::Model exact_teacher = ref::model_of(teacher);
+  ref::Model exact = ref::model_of(student);
+  EXPECT_NEAR(kl / static_cast<double>(batch.rows()), mean_kl(exact_teacher, exact, task), kLoss);
+  Rng rng(11);
+  each_param(grads, tied, [&](const std::string& name, const auto& member, const Shape&) {
+    const Tensor g = f32_of(member);
+    for (int entry = 0; entry < 4; ++entry) {
+      const i64 i = rng.below(g.count());
+      double& w = exact.params.at(name)[static_cast<std::size_t>(i)];
+      const double at = w;
+      w = at + kStep;
+      const double up = mean_kl(exact_teacher, exact, task);
+      w = at - kStep;
+      const double down = mean_kl(exact_teacher, exact, task);
+      w = at;
+      EXPECT_NEAR(
+          static_cast<double>(g.f32()[i]), (up - down) / (2 * kStep), kGradient * fixture::max_abs(g) + 1e-7)
+          << name << "[" << i << "]";
+    }
+  });
+}
 
 TEST(Gradients, ForwardGivesTheSameBitsWhateverItKeeps) {
   const Model m = random_model(base_config(), 9);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/params.h"
+#include "ops/hadamard.h"
 #include "ref/ops.h"
 
 namespace pare::ref {
@@ -54,6 +55,19 @@ inline Doubles norm(const Model& m, const Doubles& x, const std::string& name) {
   return rmsnorm(x, m.at(name + ".weight"), eps);
 }
 
+/// Each run of n of x times H, entry by entry.
+inline Doubles hadamard(const Doubles& x, i64 n) {
+  const pare::Hadamard& h = hadamard_matrix(n);
+  const double norm = 1 / std::sqrt(static_cast<double>(h.block()));
+  Doubles y(x.size(), 0.0);
+  for (std::size_t at = 0; at < x.size(); ++at) {
+    const std::size_t run = at - at % static_cast<std::size_t>(n);
+    for (i64 j = 0; j < n; ++j)
+      y[at] += norm * h.sign(static_cast<i64>(at - run), j) * x[run + static_cast<std::size_t>(j)];
+  }
+  return y;
+}
+
 inline void add(Doubles& to, const Doubles& x) {
   for (std::size_t i = 0; i < to.size(); ++i) to[i] += x[i];
 }
@@ -72,6 +86,7 @@ inline Doubles attention_block(const Model& m, i64 layer, const Doubles& a, cons
   const double scaling = static_cast<double>(c.rope.attention_scaling);
   q = rope(q, pos, c.rope.inv_freq, scaling, c.E);
   k = rope(k, pos, c.rope.inv_freq, scaling, c.E);
+  if (c.hadamard_qk) q = hadamard(q, c.E), k = hadamard(k, c.E);
   const Attention shape{
       c.H, c.K, c.E, c.window[static_cast<std::size_t>(layer)], 1 / std::sqrt(static_cast<double>(c.E))};
   return linear(m, attention(q, k, v, shape), at + (c.family == "phi" ? "dense" : "o_proj"));
@@ -87,6 +102,7 @@ inline Doubles mlp_block(const Model& m, const Doubles& b, const std::string& at
   } else {
     for (double& x : h) x = gelu_tanh(x);
   }
+  if (m.config.hadamard_mlp) h = hadamard(h, m.config.F);
   return linear(m, h, at + (phi ? "fc2" : "down_proj"));
 }
 

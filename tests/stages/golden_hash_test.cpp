@@ -25,6 +25,7 @@ const std::map<std::string, Golden> kGolden = {
     {"quantize.int8", {1, "211eb66023ccfbc9"}},
     {"quantize.nf4", {1, "1ca22499cd1cece7"}},
     {"quantize.rtn", {1, "d4fc7ad9cf833e56"}},
+    {"rotate.hadamard", {1, "1454a92e5a324251"}},
 };
 
 TEST(GoldenHash, ResultsChangeOnlyWithTheVersion) {
