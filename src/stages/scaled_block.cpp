@@ -13,7 +13,9 @@ void divide(Tensor& values, const Tensor& s) {
 }  // namespace
 
 bool ScaledBlock::can_scale(BlockInput input) const {
-  return input != BlockInput::mlp_out || c_.mlp == Mlp::gated_silu;
+  if (input != BlockInput::mlp_out) return true;
+  // Behind an online transform the hidden's entries are mixed: no row of up makes one of them.
+  return c_.mlp == Mlp::gated_silu && !c_.hadamard_mlp;
 }
 
 std::vector<Tensor> ScaledBlock::weights(const LinearGroup& group) const {

@@ -4,7 +4,7 @@
 //   q k v         W·diag s                      the norm's gain (and bias) over s
 //   gate up       W·diag s                      the norm's gain (and bias) over s
 //   o             W·diag s                      v's rows (and bias) over s; s the same for heads that share v
-//   down          W·diag s                      up's rows (and bias) over s; gated MLPs only
+//   down          W·diag s                      up's rows (and bias) over s; gated MLPs without R4 only
 //
 // Source: Lin et al. 2023, arXiv:2306.00978 (AWQ), §3.2 and its code's places.
 #pragma once

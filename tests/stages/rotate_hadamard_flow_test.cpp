@@ -12,7 +12,7 @@
 #include "model/gguf_export.h"
 #include "model/hf_export.h"
 #include "refusal.h"
-#include "stages/calibration.h"
+#include "stages/walk_blocks.h"
 
 namespace pare {
 namespace {
