@@ -47,7 +47,8 @@ void head_backward(const Model& model, const Acts& acts, Params& grads, Backward
   }
 }
 
-/// s.dx holds d(loss)/d(x_out) and becomes d(loss)/d(x_in).
+}  // namespace
+
 void backward_layer(const Model& model,
                     i64 layer,
                     const Batch& batch,
@@ -62,6 +63,7 @@ void backward_layer(const Model& model,
     Tensor dense = f32_of(dw);
     linear_backward_weight(dy, x, dense, db, model.products);
   };
+  reuse(s.da, {N, c.D});
   for (Tensor* x : {&s.dh, &s.du, &s.dg}) reuse(*x, {N, c.F});
   for (Tensor* x : {&s.dq, &s.dout}) reuse(*x, {N, c.H * c.E});
   for (Tensor* x : {&s.dk, &s.dv}) reuse(*x, {N, c.K * c.E});
@@ -111,6 +113,8 @@ void backward_layer(const Model& model,
   norm_backward(c, s.da, t.x_in, p.norm_att, t.m_att, t.r_att, s.da, d.norm_att, d.norm_att_b);
   add_to(s.da, s.dx);  // dx_in
 }
+
+namespace {
 
 /// Everything before the head: s.da holds d(loss)/d(acts.out).
 void body_backward(const Model& model, const Batch& batch, Acts& acts, Params& grads, BackwardScratch& s) {

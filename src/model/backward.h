@@ -38,6 +38,15 @@ double divergence_and_gradients(const Model& model,
                                 Params& grads,
                                 BackwardScratch& scratch);
 
+/// One layer: scratch.dx (N, D) holds d(loss)/d(x_out) and becomes d(loss)/d(x_in); the layer's gradients are
+/// added to grads.layers[layer]. `acts`: what forward_layer() filled for this batch. REQUIRES: as above.
+void backward_layer(const Model& model,
+                    i64 layer,
+                    const Batch& batch,
+                    const LayerActs& acts,
+                    Params& grads,
+                    BackwardScratch& scratch);
+
 /// Σ nll of the rows and the number of targets that count, without gradients.
 struct LossSum {
   double nll = 0;

@@ -1,0 +1,113 @@
+#include "compress/learned_rounding.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "weights/int_grid.h"
+#include "weights/read_options.h"
+
+namespace pare {
+namespace {
+
+constexpr float kLeastRange = 0.5f;
+
+float sign_of(double x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
+
+}  // namespace
+
+LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format) : w_(std::move(w)), format_(format) {
+  const auto [N, K] = dims<2>("learned rounding", w_);
+  expect_finite_weight("learned rounding", w_);
+  quantize_int_group(Tensor::zeros({1, K}), format);  // refuses bad options
+  group_ = format.group > 0 ? format.group : K;
+  groups_ = (K + group_ - 1) / group_;
+  v_ = Tensor::zeros({N, K});
+  c_ = Tensor::empty({N, groups_}), full_scale_ = Tensor::empty({N, groups_}), lowest_ = Tensor::empty({N, groups_});
+  std::fill_n(c_.f32(), c_.count(), 1.0f);
+  parallel_rows(N, 8, [&](i64 begin, i64 end) {
+    for (i64 n = begin; n < end; ++n)
+      for (i64 g = 0; g < groups_; ++g) {
+        const i64 k0 = g * group_, count = std::min(group_, K - k0);
+        const std::span<const float> group(w_.f32() + n * K + k0, static_cast<std::size_t>(count));
+        full_scale_.f32()[n * groups_ + g] =
+            fit_int_grid(group, format_.bits, format_.symmetric, DType::f32).scale;
+        lowest_.f32()[n * groups_ + g] = *std::min_element(group.begin(), group.end());
+      }
+  });
+}
+
+LearnedRounding::Grid LearnedRounding::grid(i64 n, i64 g, DType scale_dtype) const {
+  const i64 at = n * groups_ + g;
+  const float c = c_.f32()[at], top = static_cast<float>((1 << format_.bits) - 1);
+  Grid out{stored_scale(c * full_scale_.f32()[at], scale_dtype), static_cast<float>(1 << (format_.bits - 1)), 0, 0};
+  if (!format_.symmetric)
+    out.zero = std::clamp(std::rint(-c * std::min(lowest_.f32()[at], 0.0f) / out.scale), 0.0f, top);
+  out.low = -out.zero, out.high = top - out.zero;
+  return out;
+}
+
+void LearnedRounding::fake(Tensor& out) const {
+  const i64 N = w_.dim(0), K = w_.dim(1);
+  expect("learned rounding", out, {N, K});
+  parallel_rows(N, 8, [&](i64 begin, i64 end) {
+    for (i64 n = begin; n < end; ++n)
+      for (i64 g = 0; g < groups_; ++g) {
+        const Grid q = grid(n, g, DType::f32);
+        const float inverse = 1.0f / q.scale;
+        for (i64 i = n * K + g * group_, last = n * K + std::min(K, (g + 1) * group_); i < last; ++i)
+          out.f32()[i] = q.scale * std::clamp(std::rint(w_.f32()[i] * inverse + v_.f32()[i]), q.low, q.high);
+      }
+  });
+}
+
+void LearnedRounding::step(const Tensor& dw, float rate) {
+  const i64 N = w_.dim(0), K = w_.dim(1);
+  expect("learned rounding", dw, {N, K});
+  parallel_rows(N, 8, [&](i64 begin, i64 end) {
+    for (i64 n = begin; n < end; ++n)
+      for (i64 g = 0; g < groups_; ++g) {
+        const Grid q = grid(n, g, DType::f32);
+        const float inverse = 1.0f / q.scale;
+        double by_scale = 0;
+        for (i64 i = n * K + g * group_, last = n * K + std::min(K, (g + 1) * group_); i < last; ++i) {
+          const float exact = w_.f32()[i] * inverse, steps = std::rint(exact + v_.f32()[i]);
+          const bool inside = steps >= q.low && steps <= q.high;
+          by_scale += static_cast<double>(dw.f32()[i]) *
+                      (inside ? steps - exact : std::clamp(steps, q.low, q.high));
+          // ∂ŵ/∂v = s: the scale's sign counts.
+          if (inside)
+            v_.f32()[i] = std::clamp(v_.f32()[i] - rate * sign_of(dw.f32()[i] * q.scale), -0.5f, 0.5f);
+        }
+        float& c = c_.f32()[n * groups_ + g];
+        const double by_c = by_scale * full_scale_.f32()[n * groups_ + g];
+        c = std::clamp(c - rate * (1 - kLeastRange) * sign_of(by_c), kLeastRange, 1.0f);
+      }
+  });
+}
+
+Weight LearnedRounding::weight() const {
+  const i64 N = w_.dim(0), K = w_.dim(1);
+  for (const DType scale_dtype : {DType::f16, DType::bf16}) {
+    Tensor codes = Tensor::empty({N, K}, DType::u8), scales = Tensor::empty({N, groups_}),
+           zeros = Tensor::empty({N, groups_}, DType::u8);
+    bool fits = true;
+    for (i64 n = 0; n < N; ++n)
+      for (i64 g = 0; g < groups_; ++g) {
+        const Grid q = grid(n, g, scale_dtype);
+        fits = fits && fits_f16({q.scale, static_cast<int>(q.zero), static_cast<int>(q.high - q.low)});
+        scales.f32()[n * groups_ + g] = q.scale;
+        zeros.data<u8>()[n * groups_ + g] = static_cast<u8>(q.zero);
+        for (i64 i = n * K + g * group_, last = n * K + std::min(K, (g + 1) * group_); i < last; ++i)
+          codes.data<u8>()[i] = static_cast<u8>(
+              std::clamp(std::rint(w_.f32()[i] / q.scale + v_.f32()[i]), q.low, q.high) + q.zero);
+      }
+    if (!fits && scale_dtype == DType::f16) continue;
+    return int_group_weight(
+        "learned rounding", codes, scales.to(scale_dtype), format_.symmetric ? Tensor() : zeros, format_);
+  }
+  throw bug("learned rounding: no dtype for scales");
+}
+
+}  // namespace pare
