@@ -176,12 +176,19 @@ HWY_INLINE const typename Values::Raw* expand(
   i64 k = from;
   for (; k < to && k % 8 != 0; ++k) one(k);
   const u8* bits = mask + k / 8;
-  for (i64 steps = (to - k) / kExpandStep; steps > 0; --steps, k += kExpandStep, bits += kExpandStep / 8) {
-    u16 kept = *bits;
-    if constexpr (kExpandStep == 16) std::memcpy(&kept, bits, sizeof(kept));
-    expand_step(values, kept, raw, dst + (k - from));
+  float* out = dst + (k - from);
+  const i64 steps = (to - k) / kExpandStep;
+#pragma GCC unroll 4
+  for (i64 i = 0; i < steps; ++i) {
+    u16 kept;
+    if constexpr (kExpandStep == 16)
+      std::memcpy(&kept, bits + 2 * i, sizeof(kept));
+    else
+      kept = bits[i];
+    expand_step(values, kept, raw, out + i * kExpandStep);
     raw += count_bits(kept);
   }
+  k += steps * kExpandStep;
   for (; k < to; ++k) one(k);
   return raw;
 }
