@@ -17,14 +17,16 @@ float sign_of(double x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
 
 }  // namespace
 
-LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format) : w_(std::move(w)), format_(format) {
+LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format)
+    : w_(std::move(w)), format_(format) {
   const auto [N, K] = dims<2>("learned rounding", w_);
   expect_finite_weight("learned rounding", w_);
   quantize_int_group(Tensor::zeros({1, K}), format);  // refuses bad options
   group_ = format.group > 0 ? format.group : K;
   groups_ = (K + group_ - 1) / group_;
   v_ = Tensor::zeros({N, K});
-  c_ = Tensor::empty({N, groups_}), full_scale_ = Tensor::empty({N, groups_}), lowest_ = Tensor::empty({N, groups_});
+  c_ = Tensor::empty({N, groups_}), full_scale_ = Tensor::empty({N, groups_}),
+  lowest_ = Tensor::empty({N, groups_});
   std::fill_n(c_.f32(), c_.count(), 1.0f);
   parallel_rows(N, 8, [&](i64 begin, i64 end) {
     for (i64 n = begin; n < end; ++n)
@@ -41,7 +43,10 @@ LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format) : w_(s
 LearnedRounding::Grid LearnedRounding::grid(i64 n, i64 g, DType scale_dtype) const {
   const i64 at = n * groups_ + g;
   const float c = c_.f32()[at], top = static_cast<float>((1 << format_.bits) - 1);
-  Grid out{stored_scale(c * full_scale_.f32()[at], scale_dtype), static_cast<float>(1 << (format_.bits - 1)), 0, 0};
+  Grid out{stored_scale(c * full_scale_.f32()[at], scale_dtype),
+           static_cast<float>(1 << (format_.bits - 1)),
+           0,
+           0};
   if (!format_.symmetric)
     out.zero = std::clamp(std::rint(-c * std::min(lowest_.f32()[at], 0.0f) / out.scale), 0.0f, top);
   out.low = -out.zero, out.high = top - out.zero;
@@ -74,8 +79,8 @@ void LearnedRounding::step(const Tensor& dw, float rate) {
         for (i64 i = n * K + g * group_, last = n * K + std::min(K, (g + 1) * group_); i < last; ++i) {
           const float exact = w_.f32()[i] * inverse, steps = std::rint(exact + v_.f32()[i]);
           const bool inside = steps >= q.low && steps <= q.high;
-          by_scale += static_cast<double>(dw.f32()[i]) *
-                      (inside ? steps - exact : std::clamp(steps, q.low, q.high));
+          by_scale +=
+              static_cast<double>(dw.f32()[i]) * (inside ? steps - exact : std::clamp(steps, q.low, q.high));
           // ∂ŵ/∂v = s: the scale's sign counts.
           if (inside)
             v_.f32()[i] = std::clamp(v_.f32()[i] - rate * sign_of(dw.f32()[i] * q.scale), -0.5f, 0.5f);

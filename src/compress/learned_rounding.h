@@ -1,7 +1,8 @@
 // Rounding and clipping of a weight matrix, learned from gradients of whatever loss the caller has.
 //
 //   ŵ = s·(clip(round(w/s + v) + z, 0, 2^b − 1) − z)      s = c · (scale of the group's full range)
-//   v in [−½, ½] per weight: which of its neighbours it goes to; c in [½, 1] per group: how far the range goes
+//   v in [−½, ½] per weight: which of its neighbours it goes to; c in [½, 1] per group: how far the range
+//   goes
 //
 //   ∂ŵ/∂v = s inside the range, 0 beyond        ∂ŵ/∂s = round(w/s + v) − w/s inside, the bound beyond
 //

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 
 #include "base/error.h"
 #include "model/hf_packing.h"
@@ -51,9 +50,10 @@ class SparsePacking final : public HfPacking {
     Tensor shape = Tensor::empty({2}, DType::i64);
     shape.data<i64>()[0] = w.rows();
     shape.data<i64>()[1] = w.cols();
+    const Tensor mask = pack_places(f.places().unpacked(), KeptPattern::any).stored();
     if (layout_ == SparseLayout::two_of_four)
-      return {{f.values().reshaped({w.rows(), w.cols() / 2}), f.mask(), shape.reshaped({2, 1})}, w};
-    return {{f.values(), f.mask(), shape, row_offsets(f)}, w};
+      return {{f.values().reshaped({w.rows(), w.cols() / 2}), mask, shape.reshaped({2, 1})}, w};
+    return {{f.values(), mask, shape, row_offsets(f.places())}, w};
   }
 
   json config(const std::vector<std::string>& dense) const override {
@@ -77,14 +77,9 @@ class SparsePacking final : public HfPacking {
 
  private:
   /// Index of the first value of each row.
-  static Tensor row_offsets(const SparseMaskWeight& w) {
-    Tensor offsets = Tensor::empty({w.rows()}, DType::i64);
-    const i64 row = w.mask().dim(1);
-    i64 at = 0;
-    for (i64 n = 0; n < w.rows(); ++n) {
-      offsets.data<i64>()[n] = at;
-      for (i64 i = 0; i < row; ++i) at += std::popcount(w.mask().data<u8>()[n * row + i]);
-    }
+  static Tensor row_offsets(const KeptPlaces& places) {
+    Tensor offsets = Tensor::empty({places.rows()}, DType::i64);
+    for (i64 n = 0; n < places.rows(); ++n) offsets.data<i64>()[n] = places.kept_before(n);
     return offsets;
   }
 

@@ -1,7 +1,6 @@
 #include "model/hf_packing.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/error.h"
@@ -32,16 +31,15 @@ float nested_offset(const Codebook4Weight& w) {
   return w.choice().double_quantized ? w.parts().nested_offset.f32()[0] : 0;
 }
 
-/// Whether each nibble of the mask has two bits.
+/// Whether every four columns keep exactly two.
 bool keeps_two_of_four(const SparseMaskWeight& w) {
+  if (w.places().pattern() == KeptPattern::two_of_four) return true;
   if (w.cols() % 4) return false;
-  const u8* mask = w.mask().data<u8>();
-  const i64 row = w.mask().dim(1);
-  for (i64 n = 0; n < w.rows(); ++n)
-    for (i64 four = 0; four < w.cols() / 4; ++four) {
-      const unsigned byte = mask[n * row + four / 2];
-      if (std::popcount((four % 2 ? byte >> 4 : byte) & 15u) != 2) return false;
-    }
+  const Tensor keep = w.places().unpacked();
+  for (i64 i = 0; i < keep.count(); i += 4) {
+    const u8* four = keep.data<u8>() + i;
+    if (four[0] + four[1] + four[2] + four[3] != 2) return false;
+  }
   return true;
 }
 
@@ -59,7 +57,7 @@ LinearForm form_of(const Weight& w) {
   else if (const auto* floats = dynamic_cast<const FloatGroupWeight*>(f))
     form.kind = floats->choice();
   else if (const auto* sparse = dynamic_cast<const SparseMaskWeight*>(f))
-    form.kind = SparseForm{sparse->values().dtype(), sparse->kept(), keeps_two_of_four(*sparse)};
+    form.kind = SparseForm{sparse->values().dtype(), sparse->places().kept(), keeps_two_of_four(*sparse)};
   return form;
 }
 

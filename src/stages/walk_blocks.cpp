@@ -27,7 +27,10 @@ struct Chunk {
   Stream changed, dense;
 };
 
-std::vector<Chunk> chunks_of(const Calibration& c, const Model& model, bool with_dense) {
+std::vector<Chunk> chunks_of(const Calibration& c,
+                             const Model& model,
+                             bool with_dense,
+                             i64 most_rows = kChunkRows) {
   std::vector<Chunk> chunks;
   for (std::size_t first = 0; first < c.sequences.size();) {
     std::vector<std::vector<i32>> sequences;
@@ -35,7 +38,7 @@ std::vector<Chunk> chunks_of(const Calibration& c, const Model& model, bool with
     i64 rows = 0;
     for (; first < c.sequences.size(); ++first) {
       const i64 length = static_cast<i64>(c.sequences[first].size());
-      if (rows > 0 && rows + length > kChunkRows) break;
+      if (rows > 0 && rows + length > most_rows) break;
       sequences.push_back(c.sequences[first]);
       if (!c.weights.empty()) weights.insert(weights.end(), c.weights[first].begin(), c.weights[first].end());
       rows += length;
@@ -288,10 +291,14 @@ void walk_weights(Job& job, const Calibration& calibration, bool with_dense, con
   WeightWalk(job, calibration, with_dense, change).run();
 }
 
-void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlock& change) {
-  expect_dense_blocks(job);
-  Side side(load_model(job.source()), &Chunk::changed);
-  std::vector<Chunk> chunks = chunks_of(calibration, side.model(), false);
+namespace {
+
+/// Through all blocks: `change` makes a block's new parameters, unless an earlier, killed job has; then
+/// `pass_on` takes the activations through it.
+void walk_with_marks(Job& job,
+                     Side& side,
+                     const std::function<void(i64, LayerParams&)>& change,
+                     const std::function<void(i64)>& pass_on) {
   const Config& c = job.config();
   // A block's parameters are several files: this one says that they are all there.
   const auto mark = [&](i64 layer) { return job.work() / fmt::format("block-{}.done", layer); };
@@ -299,20 +306,66 @@ void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlo
   for (i64 layer = 0; layer < c.L; ++layer) {
     LayerParams& params = side.params(layer);
     if (!fs::exists(mark(layer))) {
-      const BlockMoments moments = moments_of(side, chunks, layer, job, [](Chunk&) {});
       LayerParams after = params;
-      change(layer, after, moments);
+      change(layer, after);
       keep_changes(job, c, layer, params, after);
       write_file_atomic(mark(layer), "");
     }
     read_changes(job, c, layer, params);
-    for (Chunk& chunk : chunks) {
-      job.check_stop();
-      pass(side, chunk, layer);
-    }
+    pass_on(layer);
     params = {};
     job.advance(1, fmt::format("block {}", layer));
   }
+}
+
+}  // namespace
+
+void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlock& change) {
+  expect_dense_blocks(job);
+  Side side(load_model(job.source()), &Chunk::changed);
+  std::vector<Chunk> chunks = chunks_of(calibration, side.model(), false);
+  walk_with_marks(
+      job,
+      side,
+      [&](i64 layer, LayerParams& params) {
+        change(layer, params, moments_of(side, chunks, layer, job, [](Chunk&) {}));
+      },
+      [&](i64 layer) {
+        for (Chunk& chunk : chunks) {
+          job.check_stop();
+          pass(side, chunk, layer);
+        }
+      });
+}
+
+void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, const ReconstructBlock& change) {
+  expect_dense_blocks(job);
+  Side side(load_model(job.source()), &Chunk::changed), dense(load_model(job.source()), &Chunk::dense);
+  std::vector<Chunk> chunks = chunks_of(calibration, side.model(), true, rows);
+  const auto pass_dense = [&](i64 layer) {
+    for (Chunk& chunk : chunks) {
+      job.check_stop();
+      pass(dense, chunk, layer);
+    }
+    dense.params(layer) = {};
+  };
+  i64 passed = -1;  // the last block behind which the dense activations are
+  walk_with_marks(
+      job,
+      side,
+      [&](i64 layer, LayerParams& params) {
+        pass_dense(passed = layer);
+        std::vector<BlockSample> samples;
+        for (const Chunk& chunk : chunks) samples.push_back({chunk.batch, chunk.changed.x, chunk.dense.x});
+        change(layer, params, samples);
+      },
+      [&](i64 layer) {
+        if (passed < layer) pass_dense(passed = layer);
+        for (Chunk& chunk : chunks) {
+          job.check_stop();
+          pass(side, chunk, layer);
+        }
+      });
 }
 
 void visit_dense_moments(Job& job,

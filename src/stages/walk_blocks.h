@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "compress/gram.h"
-#include "model/params.h"
+#include "model/forward.h"
 #include "stages/calibration.h"
 
 namespace pare {
@@ -50,6 +50,19 @@ using ChangeBlock = std::function<void(i64 layer, LayerParams& params, const Blo
 /// weights still dense. What `change` replaced is kept when it returns; a killed job goes on with the next
 /// block.
 void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlock& change);
+
+/// Tokens that go through a block together: what enters it, and what the dense model has behind it.
+struct BlockSample {
+  const Batch& batch;
+  const Tensor &x, &target;  // (N, D) f32
+};
+/// Changes a block's parameters in place so that its outputs come near the targets.
+using ReconstructBlock =
+    std::function<void(i64 layer, LayerParams& params, const std::vector<BlockSample>& samples)>;
+
+/// Through the blocks in order, as walk_whole_blocks(): the changed model's activations beside the dense
+/// model's, in samples of about `rows` tokens.
+void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, const ReconstructBlock& change);
 
 /// Visits the moments of all inputs of the dense model in the blocks that are wanted; changes nothing.
 void visit_dense_moments(Job& job,
