@@ -8,6 +8,7 @@
 // has its R2.
 #include "base/error.h"
 #include "base/signals.h"
+#include "base/threads.h"
 #include "compress/learned_rotation.h"
 #include "compress/stiefel.h"
 #include "measure/machine.h"
@@ -74,6 +75,9 @@ Cost estimate(const Options& o, const ModelShape& m) {
   // products of each weight with R1; a check: two passes.
   const double flops = steps * P * (10 * rows + 6 * static_cast<double>(c.D)) + 4 * P * held;
   cost.s += flops / (0.4e9 * f32_gflop_per_s(0.03));
+  constexpr double kF64PerS =
+      2e9;  // of a thread: the last products, with matrices that have no fast transform
+  cost.s += 2 * P * static_cast<double>(c.D) / (kF64PerS * std::max(1, threads()));
   const i64 row_floats = (c.L + 8) * c.D + 4 * c.H * c.E + 4 * c.K * c.E + 6 * c.F;
   cost.peak_bytes += 4 * 4 * static_cast<i64>(P) + o.batch_tokens * row_floats * 4 + kLossChunk * c.V * 12;
   return cost;
