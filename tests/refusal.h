@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "io/utf8.h"
+#include "base/utf8.h"
 
 namespace pare {
 

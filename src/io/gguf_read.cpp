@@ -3,10 +3,10 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/gguf.h"
 #include "io/gguf_layout.h"
 #include "io/mapped_tensor.h"
-#include "io/utf8.h"
 #include "weights/ggml_block.h"
 
 namespace pare {

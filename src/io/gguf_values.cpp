@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/gguf.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace {

@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "io/gguf.h"
 #include "io/gguf_layout.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

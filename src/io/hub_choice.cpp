@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/hub_repo.h"
 #include "io/sorted_json.h"
-#include "io/utf8.h"
 
 namespace pare {
 

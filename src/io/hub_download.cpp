@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "io/hub_errors.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

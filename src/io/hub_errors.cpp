@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "io/utf8.h"
+#include "base/utf8.h"
 
 namespace pare {
 

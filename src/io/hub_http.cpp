@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "io/utf8.h"
+#include "base/utf8.h"
 
 namespace pare {
 

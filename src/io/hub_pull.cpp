@@ -13,9 +13,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "io/hub_cache.h"
 #include "io/hub_download.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

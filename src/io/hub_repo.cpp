@@ -3,9 +3,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "io/hub_errors.h"
 #include "io/sorted_json.h"
-#include "io/utf8.h"
 
 namespace pare {
 

@@ -4,11 +4,11 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/mapped_tensor.h"
 #include "io/safetensors.h"
 #include "io/safetensors_dtypes.h"
 #include "io/sorted_json.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/safetensors.h"
 #include "io/safetensors_dtypes.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

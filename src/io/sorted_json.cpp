@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "io/utf8.h"
+#include "base/utf8.h"
 
 namespace pare {
 namespace {

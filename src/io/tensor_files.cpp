@@ -1,9 +1,9 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/safetensors.h"
 #include "io/sorted_json.h"
-#include "io/utf8.h"
 
 namespace pare {
 namespace fs = std::filesystem;

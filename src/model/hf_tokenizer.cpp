@@ -4,8 +4,8 @@
 #include <cctype>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "io/gguf.h"
-#include "io/utf8.h"
 #include "text/bpe_json.h"
 #include "text/chat_template.h"
 #include "text/ggml_vocabulary.h"

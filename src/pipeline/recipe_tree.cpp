@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
-#include "io/utf8.h"
+#include "base/utf8.h"
 
 namespace pare {
 

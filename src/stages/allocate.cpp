@@ -184,6 +184,7 @@ void run(const Options& o, Job& job) {
         IntSweepOptions sweep = o.sweep();
         sweep.format.bits = static_cast<int>(bits.at(name));
         sweep.order = ColumnOrder::grouped;
+        sweep.damping = damping_for(o.damping, inputs.h);
         const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
         const Swept swept = sweep_to_integers(dense, h, sweep);
         report_sweep(job, name, swept, dense, h, inputs.h, o.damping);

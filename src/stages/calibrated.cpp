@@ -32,7 +32,22 @@ void change_on_dense_inputs(Job& job, const CalibrationOptions& o, const ChangeW
 
 }  // namespace
 
-void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change) {
+double damping_for(double asked, const Gram& gram) {
+  constexpr double kMost = 0.1;
+  if (gram.tokens() >= gram.width() || gram.tokens() == 0) return asked;
+  const double missing = static_cast<double>(gram.width()) / static_cast<double>(gram.tokens());
+  return std::max(asked, std::min(kMost, asked * missing));
+}
+
+void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change_one) {
+  const ChangeWeight change = [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+    try {
+      return change_one(name, w, inputs);
+    } catch (const Error& e) {
+      if (std::string(e.what()).find(name) != std::string::npos) throw;
+      throw Error(e.fault(), name + ": " + e.what());
+    }
+  };
   if (o.inputs != "dense") return walk_weights(job, calibration_of(o, job), with_dense, change);
   if (with_dense)
     throw user_error(
@@ -54,18 +69,22 @@ void report_sweep(Job& job,
   const double power = gram_loss(dense, Tensor::zeros(dense.shape()), h);
   const double loss = gram_loss(dense, swept.weight.decode_all(), h);
   job.add_series("relative_loss", index, power > 0 ? loss / power : 0);
-  if (swept.damping > damping)
+  if (gram.tokens() < gram.width())
+    log_warning(
+        "{}: {} tokens of calibration for {} inputs (rank at most {}): damping {:.3g} instead of {}; more "
+        "tokens "
+        "give a better result",
+        name,
+        gram.tokens(),
+        gram.width(),
+        gram.tokens(),
+        swept.damping,
+        damping);
+  else if (swept.damping > damping)
     log_warning("{}: its inputs depend on each other too closely; damping {} instead of {}",
                 name,
                 swept.damping,
                 damping);
-  if (gram.tokens() < gram.width())
-    log_warning(
-        "{}: {} tokens of calibration for {} inputs (rank at most {}); more tokens give a better result",
-        name,
-        gram.tokens(),
-        gram.width(),
-        gram.tokens());
 }
 
 Cost calibrated_cost(const CalibrationOptions& o,

@@ -58,13 +58,13 @@ Tensor target_of(const Weight& w, const Tensor& h, const InputMoments& inputs) {
 
 void run(const Options& o, Job& job) {
   IntSweepOptions sweep;
-  sweep.damping = kDamping;
   sweep.format = {static_cast<int>(o.bits), o.group_size(), o.symmetric};
   sweep.least_range = kLeastRange;
   sweep.refinements = kRefinements;
   change_weights(
       job, o, o.inputs != "dense", [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         const Tensor h = inputs.h.matrix(), target = target_of(w, h, inputs);
+        sweep.damping = damping_for(kDamping, inputs.h);
         const Swept swept = sweep_to_integers(target, h, sweep);
         report_sweep(job, name, swept, target, h, inputs.h, kDamping);
         return swept.weight;

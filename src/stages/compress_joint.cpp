@@ -55,10 +55,11 @@ Cost estimate(const Options& o, const ModelShape& m) {
 }
 
 void run(const Options& o, Job& job) {
-  const IntSweepOptions sweep = o.sweep();
   change_weights(
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
+        IntSweepOptions sweep = o.sweep();
+        sweep.damping = damping_for(o.damping, inputs.h);
         const Swept swept = sweep_to_integers(dense, h, sweep, pruning(o));
         report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
         return o.store == "mask" ? smallest_int_weight(swept.weight) : swept.weight;

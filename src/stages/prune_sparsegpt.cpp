@@ -27,11 +27,11 @@ Cost estimate(const Options& o, const ModelShape& m) {
 }
 
 void run(const Options& o, Job& job) {
-  SweepOptions sweep;
-  sweep.damping = o.damping;
   change_weights(job, o, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
     const Tensor dense = w.decode_all();
     const Tensor h = inputs.h.matrix();
+    SweepOptions sweep;
+    sweep.damping = damping_for(o.damping, inputs.h);
     Swept swept = sweep_to_sparse(dense, h, pruning_of(o), sweep);
     if (o.repair > 0) {
       const Tensor sparse = swept.weight.dense_f32();

@@ -61,14 +61,16 @@ i64 block_for(const Options& o, i64 K) {
   return K % block == 0 && block >= 32 && block <= 4096 && (block & (block - 1)) == 0 ? block : 0;
 }
 
-Swept swept_weight(const Options& o, const std::string& name, const Tensor& dense, const Tensor& h) {
-  const IntSweepOptions sweep = sweep_of(o);
+Swept swept_weight(
+    const Options& o, const std::string& name, const Tensor& dense, const Tensor& h, double damping) {
+  IntSweepOptions sweep = sweep_of(o);
+  sweep.damping = damping;
   if (!is_table(o)) return sweep_to_integers(dense, h, sweep);
   const i64 block = block_for(o, dense.dim(1));
   if (block) return sweep_to_table(dense, h, o.values == "nf4" ? Code4::nf4 : Code4::fp4, block, sweep);
   log_warning(
       "{}: rows of {} weights hold no whole blocks of {}; it stays dense", name, dense.dim(1), o.group);
-  return {Weight(dense), 0, o.damping};
+  return {Weight(dense), 0, damping};
 }
 
 void run(const Options& o, Job& job) {
@@ -78,7 +80,7 @@ void run(const Options& o, Job& job) {
   change_weights(
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
-        const Swept swept = swept_weight(o, name, dense, h);
+        const Swept swept = swept_weight(o, name, dense, h, damping_for(o.damping, inputs.h));
         report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
         // What stays dense stays the very tensor it was.
         return swept.weight.dense().defined() ? w : swept.weight;
@@ -86,7 +88,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("quantize.gptq",
-                             1,
+                             2,
                              "round weights to 2-8 bits, errors made good in the inputs to come",
                              fields,
                              estimate,

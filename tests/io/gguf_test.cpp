@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "io/utf8.h"
+#include "base/utf8.h"
 #include "refusal.h"
 #include "weights/ggml_encode.h"
 
