@@ -6,11 +6,14 @@
 // an exact knapsack (compress/allocation.h), then one sweep through the model.
 // Source: the sensitivity of Dong et al. 2019, arXiv:1911.03852 (HAWQ-V2), by measurement in place of a
 // trace. Reads: model, data.calib.  Writes: model.
+#include <algorithm>
+#include <cmath>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/regex.h"
 #include "compress/allocation.h"
 #include "measure/machine.h"
 #include "measure/sensitivity.h"
@@ -18,6 +21,7 @@
 #include "stages/calibrated.h"
 #include "stages/gram_store.h"
 #include "stages/integer_sweep.h"
+#include "weights/sparse_int.h"
 
 namespace pare {
 namespace {
@@ -34,9 +38,11 @@ constexpr std::tuple fields = std::tuple_cat(
               &Options::budget,
               "bits that a weight of the blocks may take on average, scales and zero points included",
               between(1, 16)),
-        field("widths",
-              &Options::widths,
-              "bits to choose from, separated by commas; 16 leaves a weight as it is"),
+        field(
+            "widths",
+            &Options::widths,
+            "what to choose from, separated by commas: bits, bits with a share of zeros (4:50%) or a pattern "
+            "(4:2:4), 16 to leave a weight as it is"),
         field(
             "probe", &Options::probe, "tokens on which each weight's sensitivity is measured", at_least(16)),
         field<Options, std::string>("group",
@@ -51,19 +57,44 @@ constexpr std::tuple fields = std::tuple_cat(
 constexpr i64 kDense = 16;
 constexpr int kReference = 3;
 
-std::vector<i64> widths_of(const Options& o) {
-  std::vector<i64> out;
+/// One way to store a weight.
+struct Width {
+  std::string text;  // as the option has it
+  i64 bits = 0;
+  std::optional<Pruning> pruning;
+};
+
+/// "4", "4:50%", "4:2:4", "16".
+std::optional<Width> parse_width(const std::string& text) {
+  static const Regex form(R"(^\s*(\d{1,2})(?::(?:(\d{1,2})%|(\d):(\d)))?\s*$)");
+  const std::optional<RegexMatch> found = form.find(text);
+  if (!found) return {};
+  const auto number = [&](std::size_t i) {
+    const std::string digits(found->groups[i]);
+    return digits.empty() ? i64{0} : i64{std::stoll(digits)};
+  };
+  Width w{text, number(1), {}};
+  if (!((w.bits >= 2 && w.bits <= 8) || w.bits == kDense)) return {};
+  if (number(2)) w.pruning = Pruning{static_cast<double>(number(2)) / 100, 0, 0, {}};
+  if (!found->groups[3].empty()) {
+    w.pruning = Pruning{0, number(3), number(4), {}};
+    if (w.pruning->keep < 1 || w.pruning->keep > w.pruning->of) return {};
+  }
+  if (w.pruning && w.bits == kDense) return {};
+  return w;
+}
+
+std::vector<Width> widths_of(const Options& o) {
+  std::vector<Width> out;
   std::stringstream list(o.widths);
   for (std::string word; std::getline(list, word, ',');) {
-    std::size_t end = 0;
-    i64 bits = 0;
-    try {
-      bits = std::stoll(word, &end);
-    } catch (const std::exception&) {
-    }
-    if (word.find_first_not_of(' ', end) != word.npos || !((bits >= 2 && bits <= 8) || bits == kDense))
-      throw user_error("allocate: widths: \"{}\", expected 2 to 8, or 16 for a weight left as it is", word);
-    out.push_back(bits);
+    const std::optional<Width> width = parse_width(word);
+    if (!width)
+      throw user_error(
+          "allocate: widths: \"{}\", expected bits from 2 to 8, such with zeros (4:50%, 4:2:4), or "
+          "16 for a weight left as it is",
+          word);
+    out.push_back(*width);
   }
   if (out.empty()) throw user_error("allocate: widths names none; expected such as \"3,4,8\"");
   return out;
@@ -82,33 +113,47 @@ Cost estimate(const Options& o, const ModelShape& m) {
 /// A weight's choices, with what they are.
 struct Candidates {
   std::string name;
-  i64 layer;
-  Weight LayerParams::*member;
   std::vector<StorageChoice> choices;
 };
 
-IntGroupOptions format_of(const Options& o, i64 bits) {
-  return {static_cast<int>(bits), o.group_size(), o.symmetric};
+IntSweepOptions sweep_of(const Options& o, const Width& width) {
+  IntSweepOptions sweep = o.sweep();
+  sweep.format = {static_cast<int>(width.bits), o.group_size(), o.symmetric};
+  sweep.order = width.pruning ? ColumnOrder::natural : ColumnOrder::grouped;
+  return sweep;
 }
 
-/// Bytes and losses of a weight at each width, in the unit of the reference's loss.
-Candidates candidates_of(const Options& o,
-                         const std::vector<i64>& widths,
-                         const Weight& w,
-                         const Gram& gram,
-                         const std::function<double(const Weight&)>& kl) {
+/// A weight in one of its forms. Rounding tells enough to compare widths; zeros lose their worth without the
+/// sweep that makes their loss good, so where there are any, all forms are swept.
+Weight in_form(
+    const Options& o, const Width& width, bool swept, const Tensor& w, const Tensor& h, double damping) {
+  IntSweepOptions sweep = sweep_of(o, width);
+  if (!swept) return quantize_int_group(w, sweep.format);
+  sweep.damping = damping;
+  const Weight q = sweep_to_integers(w, h, sweep, width.pruning).weight;
+  return width.pruning ? smallest_int_weight(q) : q;
+}
+
+/// Bytes and losses of a weight in each form, in the unit of the reference's loss.
+std::vector<StorageChoice> choices_of(const Options& o,
+                                      const std::vector<Width>& widths,
+                                      const Weight& w,
+                                      const Gram& gram,
+                                      const std::function<double(const Weight&)>& kl) {
+  const bool swept =
+      std::any_of(widths.begin(), widths.end(), [](const Width& v) { return v.pruning.has_value(); });
   const Tensor dense = w.decode_all(), h = gram.matrix();
-  const Weight reference = quantize_int_group(dense, format_of(o, kReference));
+  const Weight reference = quantize_int_group(dense, {kReference, o.group_size(), o.symmetric});
   const double loss = gram_loss(dense, reference.decode_all(), h), moved = kl(reference);
-  Candidates out;
-  for (const i64 bits : widths) {
-    if (bits == kDense) {
-      out.choices.push_back({w.bytes(), 0});
+  std::vector<StorageChoice> out;
+  for (const Width& width : widths) {
+    if (width.bits == kDense) {
+      out.push_back({w.bytes(), 0});
       continue;
     }
-    const Weight q = quantize_int_group(dense, format_of(o, bits));
+    const Weight q = in_form(o, width, swept, dense, h, damping_for(o.damping, gram));
     const double share = loss > 0 ? gram_loss(dense, q.decode_all(), h) / loss : 0;
-    out.choices.push_back({q.bytes(), std::max(0.0, moved) * share});
+    out.push_back({q.bytes(), std::max(0.0, moved) * share});
   }
   return out;
 }
@@ -120,7 +165,7 @@ json journal_of(const std::vector<StorageChoice>& choices) {
 }
 
 /// All weights' choices; each is kept as soon as it is measured.
-std::vector<Candidates> measure_all(const Options& o, const std::vector<i64>& widths, Job& job) {
+std::vector<Candidates> measure_all(const Options& o, const std::vector<Width>& widths, Job& job) {
   const GramStore grams = GramStore::obtain(job, o);
   const Config& c = job.config();
   const std::filesystem::path file = job.work() / "sensitivity.json";
@@ -138,12 +183,12 @@ std::vector<Candidates> measure_all(const Options& o, const std::vector<i64>& wi
         if (!journal.contains(name)) {
           if (!gram) gram = grams.gram(layer, group.input);
           if (!sensitivity) sensitivity.emplace(model, calibration_of(o, job).sequences, o.probe);
-          journal[name] = journal_of(candidates_of(o, widths, job.weight(name), *gram, [&](const Weight& q) {
-                                       return sensitivity->kl_with(layer, member, q);
-                                     }).choices);
+          journal[name] = journal_of(choices_of(o, widths, job.weight(name), *gram, [&](const Weight& q) {
+            return sensitivity->kl_with(layer, member, q);
+          }));
           write_file_atomic(file, journal.dump());
         }
-        Candidates& w = out.emplace_back(Candidates{name, layer, member, {}});
+        Candidates& w = out.emplace_back(Candidates{name, {}});
         for (const json& choice : journal[name])
           w.choices.push_back({choice.at(0).get<i64>(), choice.at(1).get<double>()});
         job.advance(1, name);
@@ -152,9 +197,11 @@ std::vector<Candidates> measure_all(const Options& o, const std::vector<i64>& wi
   return out;
 }
 
-void run(const Options& o, Job& job) {
-  const std::vector<i64> widths = widths_of(o);
-  const std::vector<Candidates> weights = measure_all(o, widths, job);
+/// What each weight becomes, said to the user.
+std::map<std::string, const Width*> chosen_widths(const Options& o,
+                                                  const std::vector<Width>& widths,
+                                                  const std::vector<Candidates>& weights,
+                                                  Job& job) {
   std::vector<std::vector<StorageChoice>> choices;
   for (const Candidates& w : weights) {
     for (const StorageChoice& c : w.choices)
@@ -164,31 +211,36 @@ void run(const Options& o, Job& job) {
   }
   const auto parameters = static_cast<double>(linear_sizes(job.config()).parameters);
   const Allocation a = allocate(choices, static_cast<i64>(o.budget * parameters / 8));
-  std::map<std::string, i64> bits;
-  std::map<i64, i64> counts;
+  std::map<std::string, const Width*> out;
+  std::map<std::string, i64> counts;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    bits[weights[i].name] = widths[a.chosen[i]];
-    ++counts[widths[a.chosen[i]]];
-    job.add_series("bits", static_cast<i64>(i), static_cast<double>(widths[a.chosen[i]]));
+    const Width& width = widths[a.chosen[i]];
+    out[weights[i].name] = &width;
+    ++counts[width.text];
+    job.add_series("bits", static_cast<i64>(i), static_cast<double>(width.bits));
   }
   std::string text;
-  for (const auto& [width, count] : counts) text += fmt::format(", {} of {} bits", count, width);
+  for (const auto& [width, count] : counts) text += fmt::format(", {} of {}", count, width);
   log_info("allocate: {:.3f} of {:.3f} bits a weight{}",
            static_cast<double>(a.bytes) * 8 / parameters,
            o.budget,
            text);
+  return out;
+}
 
+void run(const Options& o, Job& job) {
+  const std::vector<Width> widths = widths_of(o);
+  const auto chosen = chosen_widths(o, widths, measure_all(o, widths, job), job);
   change_weights(
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
-        if (bits.at(name) == kDense) return w;
-        IntSweepOptions sweep = o.sweep();
-        sweep.format.bits = static_cast<int>(bits.at(name));
-        sweep.order = ColumnOrder::grouped;
+        const Width& width = *chosen.at(name);
+        if (width.bits == kDense) return w;
+        IntSweepOptions sweep = sweep_of(o, width);
         sweep.damping = damping_for(o.damping, inputs.h);
         const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
-        const Swept swept = sweep_to_integers(dense, h, sweep);
+        const Swept swept = sweep_to_integers(dense, h, sweep, width.pruning);
         report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
-        return swept.weight;
+        return width.pruning ? smallest_int_weight(swept.weight) : swept.weight;
       });
 }
 

@@ -2,7 +2,7 @@
 //
 //   target   the dense model's outputs, made good for what earlier layers lost (shifted_target.h), as far as
 //            there are tokens to tell: a share min(1, tokens / (20 · inputs))
-//   sweep    GPTQ's, in groups' own order, each group's grid clipped to at least 0.8 of its range
+//   sweep    GPTQ's, inputs as they lie, each group's grid clipped to at least 0.8 of its range (2 bits: 0.6)
 //   after    four passes of coordinate descent over codes and scales
 //
 // Source: Frantar et al. 2022, arXiv:2210.17323; Li et al. 2025, arXiv:2504.02692; Behdin et al. 2023,
@@ -17,7 +17,9 @@
 namespace pare {
 namespace {
 
-constexpr double kDamping = 0.01, kLeastRange = 0.8, kTokensPerInput = 20;
+constexpr double kDamping = 0.01, kTokensPerInput = 20;
+/// Smallest share of a group's range that its grid may cover.
+double least_range(i64 bits) { return bits <= 2 ? 0.6 : 0.8; }
 constexpr i64 kRefinements = 4;
 
 struct Options : CalibrationOptions {
@@ -59,7 +61,7 @@ Tensor target_of(const Weight& w, const Tensor& h, const InputMoments& inputs) {
 void run(const Options& o, Job& job) {
   IntSweepOptions sweep;
   sweep.format = {static_cast<int>(o.bits), o.group_size(), o.symmetric};
-  sweep.least_range = kLeastRange;
+  sweep.least_range = least_range(o.bits);
   sweep.refinements = kRefinements;
   change_weights(
       job, o, o.inputs != "dense", [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
