@@ -8,7 +8,11 @@ namespace pare {
 /// Changes all of the job's linears as the options say: on inputs that have come through what was changed
 /// before (a walk), or on those of the dense model (the shared store). with_dense: see walk_weights(). Throws
 /// a user error when that is asked of the dense model's inputs.
-void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change);
+void change_weights(Job& job,
+                    const CalibrationOptions& o,
+                    bool with_dense,
+                    const ChangeWeight& change,
+                    Takes takes = Takes::dense_weights);
 
 /// A point of the curve "relative_loss" (tr(ΔHΔᵀ) over tr(WHWᵀ)) at the place of the weight among linears(),
 /// and a warning when the damping had to be raised, or when the calibration has fewer tokens than the weight
