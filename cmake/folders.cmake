@@ -65,5 +65,7 @@ endforeach()
 
 # What one folder alone uses.
 target_link_libraries(pare_text PRIVATE simdjson::simdjson PkgConfig::utf8proc PkgConfig::sentencepiece)
-target_link_libraries(pare_compress PRIVATE Eigen3::Eigen)
-target_compile_definitions(pare_compress PRIVATE EIGEN_DONT_PARALLELIZE)
+foreach(folder ops compress)
+  target_link_libraries(pare_${folder} PRIVATE Eigen3::Eigen)
+  target_compile_definitions(pare_${folder} PRIVATE EIGEN_DONT_PARALLELIZE)
+endforeach()

@@ -4,6 +4,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -149,6 +150,23 @@ Tensor inverse_of_factor(Tensor a) {
   return factor_in_blocks(a, inverses) ? invert_in_blocks(a, inverses) : Tensor();
 }
 
+/// The Cholesky factor of `a`, or an undefined tensor.
+Tensor factor_of(Tensor a) {
+  const i64 K = a.dim(0);
+  if (K <= kLargestInF64) {
+    RowMajor block = block_of(a, 0, K);
+    const Eigen::LLT<RowMajor> llt(block);
+    if (llt.info() != Eigen::Success) return {};
+    block = llt.matrixL();
+    put_block(block, a.f32(), K);
+  } else {
+    std::vector<Tensor> inverses;
+    if (!factor_in_blocks(a, inverses)) return {};
+  }
+  for (i64 i = 0; i < K; ++i) std::fill_n(a.f32() + i * K + i + 1, K - i - 1, 0.0f);
+  return a;
+}
+
 bool finite(const Tensor& t) {
   return std::all_of(t.f32(), t.f32() + t.count(), [](float x) { return std::isfinite(x); });
 }
@@ -166,25 +184,47 @@ Tensor damped_gram(const Tensor& h, double damping) {
   return out;
 }
 
-InverseFactor inverse_factor(const Tensor& h, double damping) {
+namespace {
+
+/// Calls attempt(damped H) with the damping, then with larger ones, until it says that it went well: the one
+/// that served.
+double with_enough_damping(const Tensor& h,
+                           double damping,
+                           const std::function<bool(const Tensor& damped)>& attempt) {
   const auto [K, columns] = dims<2>("inverse_factor", h);
   expect("inverse_factor", h, {K, K});
   if (!(damping > 0 && damping <= 1))
     throw user_error("damping is {}, expected more than 0 and at most 1", damping);
+  for (const double tried : {damping, 0.03, 0.1, 1.0})
+    if (tried >= damping && attempt(damped_gram(h, tried))) return tried;
+  throw user_error("the Gram matrix of {} inputs is not positive definite, not even with damping 1", K);
+}
+
+}  // namespace
+
+InverseFactor inverse_factor(const Tensor& h, double damping) {
   InverseFactor out;
-  for (i64 j = 0; j < K; ++j)
-    if (h.f32()[j * K + j] == 0) out.dead.push_back(j);
-  for (const double tried : {damping, 0.03, 0.1, 1.0}) {
-    if (tried < damping) continue;
-    const Tensor inverse = inverse_of_factor(reversed(damped_gram(h, tried)));
-    if (!inverse.defined() || !finite(inverse)) continue;
+  out.damping = with_enough_damping(h, damping, [&](const Tensor& damped) {
+    const i64 K = damped.dim(0);
+    const Tensor inverse = inverse_of_factor(reversed(damped));
+    if (!inverse.defined() || !finite(inverse)) return false;
     out.u = Tensor::zeros({K, K});
     for (i64 i = 0; i < K; ++i)
       for (i64 j = i; j < K; ++j) out.u.f32()[i * K + j] = inverse.f32()[(K - 1 - i) * K + K - 1 - j];
-    out.damping = tried;
-    return out;
-  }
-  throw user_error("the Gram matrix of {} inputs is not positive definite, not even with damping 1", K);
+    return true;
+  });
+  for (i64 j = 0; j < h.dim(0); ++j)
+    if (h.f32()[j * h.dim(0) + j] == 0) out.dead.push_back(j);
+  return out;
+}
+
+GramFactor gram_factor(const Tensor& h, double damping) {
+  GramFactor out;
+  out.damping = with_enough_damping(h, damping, [&](const Tensor& damped) {
+    out.l = factor_of(damped);
+    return out.l.defined() && finite(out.l);
+  });
+  return out;
 }
 
 }  // namespace pare

@@ -26,4 +26,12 @@ Tensor damped_gram(const Tensor& h, double damping);
 /// caller sees the one that served. Throws a user error when none does, and on damping outside (0, 1].
 InverseFactor inverse_factor(const Tensor& h, double damping);
 
+/// H + λI = LLᵀ, L lower.
+struct GramFactor {
+  Tensor l;            // (K, K) f32, zeros above the diagonal
+  double damping = 0;  // the one that was used
+};
+/// Dead inputs, damping and errors as above.
+GramFactor gram_factor(const Tensor& h, double damping);
+
 }  // namespace pare

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/config_keys.h"
+#include "store/adapter.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -139,6 +140,7 @@ void expect_no_online_hadamard(const Config& c, const std::string& where) {
 }
 
 Config read_config(const fs::path& dir) {
+  if (is_adapter(dir)) return read_config(adapter_base(dir));
   const fs::path file = dir / "config.json";
   if (!fs::exists(file))
     throw user_error("{}: no config.json in this directory; expected a Hugging Face model directory",

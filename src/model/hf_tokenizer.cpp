@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "io/gguf.h"
+#include "store/adapter.h"
 #include "text/bpe_json.h"
 #include "text/chat_template.h"
 #include "text/ggml_vocabulary.h"
@@ -102,6 +103,7 @@ void write_templates(const fs::path& source, const fs::path& out, std::vector<st
 void write_hf_tokenizer(const fs::path& source, const fs::path& out, std::vector<std::string>& lost) {
   std::error_code none;
   if (!Gguf::is_gguf(source)) {
+    if (is_adapter(source)) copy_files(adapter_base(source), out);
     copy_files(source, out);
     if (!fs::exists(out / "tokenizer.json", none)) lost.emplace_back("there is no tokenizer.json");
     return;

@@ -10,6 +10,8 @@
 #include "io/safetensors.h"
 #include "model/gguf_load.h"
 #include "model/hf_quantised.h"
+#include "model/peft_adapter.h"
+#include "store/adapter.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -120,6 +122,7 @@ class Loader {
 
 Model load_model(const fs::path& dir) {
   if (Gguf::is_gguf(dir)) return load_gguf_model(dir);
+  if (is_adapter(dir)) return load_peft_model(dir);
   const Config config = read_config(dir);
   Loader loader(dir, config);
   return filled_model(config, loader);

@@ -10,9 +10,10 @@
 namespace pare {
 namespace {
 
-void change_on_dense_inputs(Job& job, const CalibrationOptions& o, const ChangeWeight& change) {
+void change_on_dense_inputs(Job& job, const CalibrationOptions& o, const ChangeWeight& change, Takes takes) {
   const std::vector<std::string> linears = job.linears();
-  for (const std::string& name : linears) job.weight(name);  // refuses packed ones before any work
+  if (takes == Takes::dense_weights)
+    for (const std::string& name : linears) job.weight(name);  // refuses packed ones before any work
   const GramStore store = GramStore::obtain(job, o);
   job.start_progress(job.stage(), static_cast<i64>(linears.size()));
   for (i64 layer = 0; layer < job.config().L; ++layer)
@@ -23,7 +24,7 @@ void change_on_dense_inputs(Job& job, const CalibrationOptions& o, const ChangeW
         if (!job.written(name)) {
           job.check_stop();
           if (!moments) moments.emplace(InputMoments{store.gram(layer, group.input), {}});
-          job.write(name, change(name, job.weight(name), *moments));
+          job.write(name, change(name, job.any_weight(name), *moments));
         }
         job.advance(1, name);
       }
@@ -39,7 +40,8 @@ double damping_for(double asked, const Gram& gram) {
   return std::max(asked, std::min(kMost, asked * missing));
 }
 
-void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change_one) {
+void change_weights(
+    Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change_one, Takes takes) {
   const ChangeWeight change = [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
     try {
       return change_one(name, w, inputs);
@@ -48,13 +50,13 @@ void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, cons
       throw Error(e.fault(), name + ": " + e.what());
     }
   };
-  if (o.inputs != "dense") return walk_weights(job, calibration_of(o, job), with_dense, change);
+  if (o.inputs != "dense") return walk_weights(job, calibration_of(o, job), with_dense, change, takes);
   if (with_dense)
     throw user_error(
         "{}: shift makes good what earlier layers lost, which inputs: dense do not show; leave out "
         "one of the two",
         job.stage());
-  change_on_dense_inputs(job, o, change);
+  change_on_dense_inputs(job, o, change, takes);
 }
 
 void report_sweep(Job& job,

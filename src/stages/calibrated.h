@@ -8,7 +8,11 @@ namespace pare {
 /// Changes all of the job's linears as the options say: on inputs that have come through what was changed
 /// before (a walk), or on those of the dense model (the shared store). with_dense: see walk_weights(). Throws
 /// a user error when that is asked of the dense model's inputs. Errors of `change` get the weight's name.
-void change_weights(Job& job, const CalibrationOptions& o, bool with_dense, const ChangeWeight& change);
+void change_weights(Job& job,
+                    const CalibrationOptions& o,
+                    bool with_dense,
+                    const ChangeWeight& change,
+                    Takes takes = Takes::dense_weights);
 
 /// The damping for a sweep on these inputs: what was asked for, or where there are fewer tokens than inputs
 /// as many times more as tokens are missing, at most 0.1.

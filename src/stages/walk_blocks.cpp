@@ -123,9 +123,10 @@ void expect_dense_blocks(const Job& job) {
 
 class WeightWalk {
  public:
-  WeightWalk(Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change)
+  WeightWalk(
+      Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change, Takes takes)
       : job_(job), change_(change), changed_(load_model(job.source()), &Chunk::changed) {
-    expect_dense_blocks(job);
+    if (takes == Takes::dense_weights) expect_dense_blocks(job);
     if (with_dense) dense_.emplace(load_model(job.source()), &Chunk::dense);
     chunks_ = chunks_of(calibration, changed_.model(), with_dense);
   }
@@ -287,8 +288,9 @@ std::string linear_name(const Config& c, i64 layer, Weight LayerParams::*member)
   return found;
 }
 
-void walk_weights(Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change) {
-  WeightWalk(job, calibration, with_dense, change).run();
+void walk_weights(
+    Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change, Takes takes) {
+  WeightWalk(job, calibration, with_dense, change, takes).run();
 }
 
 namespace {

@@ -32,14 +32,20 @@ std::string linear_name(const Config& c, i64 layer, Weight LayerParams::*member)
 
 /// What becomes of a weight, given the moments of its inputs.
 using ChangeWeight =
-    std::function<Weight(const std::string& name, const Weight& dense, const InputMoments& inputs)>;
+    std::function<Weight(const std::string& name, const Weight& w, const InputMoments& inputs)>;
+/// Whether packed weights are refused before any work, or changed like dense ones.
+enum class Takes { dense_weights, any_weight };
 
 /// Through the blocks in order, inside a block through its groups in order (q k v, then o, then gate up, then
 /// down): `change` sees inputs that have come through everything changed before it; with_dense: and G, what
 /// they have to do with those of the dense model. Each weight is kept as soon as it is made; a killed job
 /// goes on with the next. Blocks are read one by one; the activations of all tokens between two blocks stay
 /// in memory, twice with_dense.
-void walk_weights(Job& job, const Calibration& calibration, bool with_dense, const ChangeWeight& change);
+void walk_weights(Job& job,
+                  const Calibration& calibration,
+                  bool with_dense,
+                  const ChangeWeight& change,
+                  Takes takes = Takes::dense_weights);
 
 /// Second moments by input; those a block does not have are missing.
 using BlockMoments = std::map<BlockInput, Gram>;
@@ -64,7 +70,7 @@ using ReconstructBlock =
 /// model's, in samples of about `rows` tokens.
 void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, const ReconstructBlock& change);
 
-/// Visits the moments of all inputs of the dense model in the blocks that are wanted; changes nothing.
+/// Visits the moments of all inputs of the source model in the blocks that are wanted; changes nothing.
 void visit_dense_moments(Job& job,
                          const Calibration& calibration,
                          const std::function<bool(i64 layer)>& wanted,

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "io/hub_cache.h"
+#include "store/adapter.h"
 #include "store/layout.h"
 
 namespace pare {
@@ -46,7 +47,7 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, none);
 }
 
-bool is_model(const fs::path& dir) { return is_file(dir / "config.json"); }
+bool is_model(const fs::path& dir) { return is_file(dir / "config.json") || is_adapter(dir); }
 
 std::string nearest_shipped(const std::string& text, const std::string& kind) {
   const auto names = shipped_names(kind);

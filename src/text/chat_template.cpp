@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/gguf.h"
+#include "store/adapter.h"
 #include "text/ggml_vocabulary.h"
 #include "text/jinja/unicode.h"
 
@@ -163,6 +164,7 @@ ChatTemplates::ChatTemplates(std::map<std::string, std::string> sources,
 
 std::shared_ptr<const ChatTemplates> ChatTemplates::try_load(const fs::path& folder) {
   if (Gguf::is_gguf(folder)) return of_gguf(folder);
+  if (const fs::path other = tokenizer_folder(folder); other != folder) return try_load(other);
   const fs::path file = folder / "tokenizer_config.json";
   const json config = fs::exists(file) ? read_json(file) : json::object();
   if (!config.is_object())

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "io/gguf.h"
+#include "store/adapter.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_parts.h"
@@ -26,6 +27,7 @@ fs::path Tokenizer::find(const fs::path& path) {
   }
   for (const char* name : {"tokenizer.json", "tokenizer.model"})
     if (fs::exists(dir / name)) return dir / name;
+  if (is_adapter(dir)) return find(adapter_base(dir));
   return {};
 }
 

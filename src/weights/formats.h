@@ -13,6 +13,7 @@ WeightFormatInfo float_group_weight_format();
 WeightFormatInfo ggml_block_weight_format();
 WeightFormatInfo int_group_weight_format();
 WeightFormatInfo int8_row_weight_format();
+WeightFormatInfo low_rank_weight_format();
 WeightFormatInfo sparse_int_weight_format();
 WeightFormatInfo sparse_mask_weight_format();
 
@@ -23,6 +24,7 @@ inline constexpr WeightFormatInfo (*kWeightFormats[])() = {
     ggml_block_weight_format,
     int_group_weight_format,
     int8_row_weight_format,
+    low_rank_weight_format,
     sparse_int_weight_format,
     sparse_mask_weight_format,
 };

@@ -1,45 +1,93 @@
 #include "weights/linear.h"
 
 #include "base/threads.h"
+#include "weights/low_rank.h"
 
 namespace pare {
 namespace {
 
-void product(
-    const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Result result, Products products) {
+/// Multiplies row n of a tile of W by factor[n].
+void scale_rows(const float* factor, i64 n0, i64 n1, i64 width, float* tile, i64 stride) {
+  for (i64 n = n0; n < n1; ++n)
+    for (i64 k = 0; k < width; ++k) tile[(n - n0) * stride + k] *= factor[n];
+}
+
+/// Row factors of a part of W: those of the whole (or undefined) times those of the part (or undefined) times
+/// a scale. Undefined for ones.
+Tensor factors_of_part(const Tensor& whole, const Tensor& part, double scale, i64 N) {
+  const auto s = static_cast<float>(scale);
+  if (!whole.defined() && !part.defined() && s == 1) return {};
+  Tensor out = Tensor::empty({N});
+  for (i64 n = 0; n < N; ++n)
+    out.f32()[n] = s * (whole.defined() ? whole.f32()[n] : 1) * (part.defined() ? part.f32()[n] : 1);
+  return out;
+}
+
+/// y (+)= x·(diag(factors)·W)ᵀ + b. `factors` (N) or undefined.
+void product(const Tensor& x,
+             const Weight& w,
+             const Tensor& factors,
+             const Tensor& bias,
+             Tensor& y,
+             Result result,
+             Products products) {
   const auto [M, K] = dims<2>("linear x", x);
   const i64 N = w.rows();
   if (w.cols() != K) throw bug("linear: x is ({}, {}), W is ({}, {})", M, K, N, w.cols());
   expect("linear y", y, {M, N});
   if (bias.defined()) expect("linear bias", bias, {N});
 
+  if (const LowRankWeight* sum = low_rank_of(w)) {
+    const LowRankWeight::Parts& p = sum->parts();
+    product(x, p.base, factors_of_part(factors, p.row_scale, 1, N), {}, y, result, products);
+    Tensor thin = Tensor::empty({M, sum->rank()});
+    product(x, sum->a(), {}, {}, thin, Result::write, products);
+    const Tensor of_b = factors_of_part(factors, p.row_scale, p.scale, N);
+    return product(thin, sum->b(), of_b, bias, y, Result::add, products);
+  }
+
   GemmB b;
-  if (const Tensor dense = w.dense(); dense.defined() && dense.dtype() == DType::f32) {
+  if (const Tensor dense = w.dense(); !factors.defined() && dense.defined() && dense.dtype() == DType::f32) {
     b.data = dense.f32();
     b.stride = K;
     b.layout = Layout::transposed;
   } else {
-    b.decode_columns = [&w](i64 n0, i64 n1, i64 k0, i64 k1, float* tile, i64 stride) {
+    const float* factor = factors.defined() ? factors.f32() : nullptr;
+    b.decode_columns = [&w, factor](i64 n0, i64 n1, i64 k0, i64 k1, float* tile, i64 stride) {
       w.format().decode(n0, n1, k0, k1, tile, stride);
+      if (factor) scale_rows(factor, n0, n1, k1 - k0, tile, stride);
     };
   }
   gemm(M, N, K, {x.f32(), K}, b, y.f32(), N, result, bias.defined() ? bias.f32() : nullptr, products);
 }
 
-void product_backward(const Tensor& dy, const Weight& w, Tensor& dx, Result result, Products products) {
+/// dx (+)= dy·diag(factors)·W.
+void product_backward(
+    const Tensor& dy, const Weight& w, const Tensor& factors, Tensor& dx, Result result, Products products) {
   const auto [M, N] = dims<2>("linear dy", dy);
   const i64 K = w.cols();
   if (w.rows() != N) throw bug("linear_backward_input: dy is ({}, {}), W is ({}, {})", M, N, w.rows(), K);
   expect("linear dx", dx, {M, K});
 
+  if (const LowRankWeight* sum = low_rank_of(w)) {
+    const LowRankWeight::Parts& p = sum->parts();
+    product_backward(dy, p.base, factors_of_part(factors, p.row_scale, 1, N), dx, result, products);
+    Tensor thin = Tensor::empty({M, sum->rank()});
+    const Tensor of_b = factors_of_part(factors, p.row_scale, p.scale, N);
+    product_backward(dy, sum->b(), of_b, thin, Result::write, products);
+    return product_backward(thin, sum->a(), {}, dx, Result::add, products);
+  }
+
   GemmB b;
-  if (const Tensor dense = w.dense(); dense.defined() && dense.dtype() == DType::f32) {
+  if (const Tensor dense = w.dense(); !factors.defined() && dense.defined() && dense.dtype() == DType::f32) {
     b.data = dense.f32();
     b.stride = K;
   } else {
     // The sum runs over W's rows: row n of W is row n of B.
-    b.decode_rows = [&w](i64 c0, i64 c1, i64 r0, i64 r1, float* tile, i64 stride) {
+    const float* factor = factors.defined() ? factors.f32() : nullptr;
+    b.decode_rows = [&w, factor](i64 c0, i64 c1, i64 r0, i64 r1, float* tile, i64 stride) {
       w.format().decode(r0, r1, c0, c1, tile, stride);
+      if (factor) scale_rows(factor, r0, r1, c1 - c0, tile, stride);
     };
   }
   gemm(M, K, N, {dy.f32(), N}, b, dx.f32(), K, result, nullptr, products);
@@ -48,19 +96,19 @@ void product_backward(const Tensor& dy, const Weight& w, Tensor& dx, Result resu
 }  // namespace
 
 void linear(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Products products) {
-  product(x, w, bias, y, Result::write, products);
+  product(x, w, {}, bias, y, Result::write, products);
 }
 
 void linear_add(const Tensor& x, const Weight& w, const Tensor& bias, Tensor& y, Products products) {
-  product(x, w, bias, y, Result::add, products);
+  product(x, w, {}, bias, y, Result::add, products);
 }
 
 void linear_backward_input(const Tensor& dy, const Weight& w, Tensor& dx, Products products) {
-  product_backward(dy, w, dx, Result::write, products);
+  product_backward(dy, w, {}, dx, Result::write, products);
 }
 
 void linear_backward_input_add(const Tensor& dy, const Weight& w, Tensor& dx, Products products) {
-  product_backward(dy, w, dx, Result::add, products);
+  product_backward(dy, w, {}, dx, Result::add, products);
 }
 
 void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dw, Tensor& dbias, Products products) {

@@ -4,7 +4,9 @@
 //
 // The sum over k runs in one order for every output: blocks of kGemmDepth in increasing k, inside a block one
 // fused multiply-add chain from zero, block sums added in order. It does not depend on M, on the number of
-// threads, or on the tier's vector width, so decode = prefill = batched, bit for bit.
+// threads, or on the tier's vector width, so decode = prefill = batched, bit for bit. A weight with a
+// low-rank part (weights/low_rank.h) is its base's product and two thin ones after it, each summed so: y =
+// x·(cW)ᵀ + (x·Aᵀ)·(scB)ᵀ + b.
 #pragma once
 #include "ops/gemm.h"
 #include "tensor/tensor.h"

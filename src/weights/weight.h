@@ -2,7 +2,7 @@
 //
 // A Weight is a value that shares its format object. It never holds a float copy of packed bytes: products
 // decode tiles of it inside the cache (weights/linear.h). All formats give exactly the numbers decode()
-// gives.
+// gives; one with a low-rank part beside it gives them within rounding (weights/low_rank.h).
 #pragma once
 #include <functional>
 #include <memory>
