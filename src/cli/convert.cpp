@@ -9,6 +9,7 @@
 #include "model/hf_export.h"
 #include "model/hf_quantised_export.h"
 #include "model/load.h"
+#include "model/peft_export.h"
 #include "store/resolve.h"
 
 namespace pare::cli {
@@ -32,7 +33,7 @@ bool is_quantised(const std::string& to) {
 }
 
 std::vector<std::string> formats() {
-  std::vector<std::string> names = {"hf", "gguf"};
+  std::vector<std::string> names = {"hf", "gguf", "peft"};
   for (const std::string& method : hf_quantised_methods()) names.push_back(method);
   return names;
 }
@@ -59,6 +60,12 @@ Converted convert_model(const fs::path& source,
     const auto dtype = hf_dtype(type);
     return export_hf(load_model(source), source, dtype, out);
   }
+  if (to == "peft") {
+    if (!type.empty())
+      throw user_error("convert --to peft: type \"{}\"; factors are written as they are, so leave it out",
+                       type);
+    return export_peft(load_model(source), source, out);
+  }
   if (is_quantised(to)) {
     expect_hf_quantised_type(to, type);
     return export_hf_quantised(load_model(source), source, to, type, out);
@@ -74,7 +81,8 @@ Converted convert_model(const fs::path& source,
 int convert(int argc, char** argv) {
   Parser parser(
       "convert",
-      "Write a model as a Hugging Face folder, dense or quantised for other tools, or as a GGUF file.");
+      "Write a model as a Hugging Face folder, dense or quantised for other tools, as a GGUF file, or its "
+      "low-rank parts as a PEFT adapter.");
   std::string model, out, to, type;
   parser.app()
       .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")

@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "measure/measure.h"
 #include "model/load.h"
+#include "store/adapter.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -47,6 +48,10 @@ const bool added = add_measure({.name = "size",
 
 i64 model_disk_bytes(const fs::path& dir) {
   if (!fs::is_directory(dir)) return Gguf::open(dir).file_bytes();
+  if (is_adapter(dir))
+    return model_disk_bytes(adapter_base(dir)) +
+           static_cast<i64>(fs::file_size(dir / "adapter_config.json") +
+                            fs::file_size(dir / "adapter_model.safetensors"));
   static const std::set<std::string> weights = {
       ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".npz"};
   std::set<std::string> used;

@@ -10,6 +10,7 @@
 #include "io/gguf.h"
 #include "measure/measure.h"
 #include "measure/size.h"
+#include "store/adapter.h"
 #include "store/resolve.h"
 #include "text/problem_source.h"
 #include "text/tokenizer.h"
@@ -76,9 +77,10 @@ Chain chain_of(const Prepared& p, const VariantUse& variant) {
 }
 
 /// What identifies the model that a recipe starts from. A GGUF file without a vocabulary is read with the
-/// tokenizer beside it, which then counts as well.
+/// tokenizer beside it, which then counts as well; an adapter is identified with its base.
 std::string source_hash(const fs::path& source) {
   const std::string hash = artefact_hash(source);
+  if (is_adapter(source)) return sha256(hash + source_hash(adapter_base(source)));
   const fs::path tokenizer = Gguf::is_gguf(source) ? Tokenizer::find(source) : source;
   return tokenizer.empty() || tokenizer == source ? hash : sha256(hash + sha256_file(tokenizer));
 }

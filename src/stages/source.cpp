@@ -8,6 +8,7 @@
 #include "model/gguf_load.h"
 #include "model/hf_quantised.h"
 #include "model/hf_tokenizer.h"
+#include "stages/adapter_source.h"
 #include "store/adapter.h"
 
 namespace pare {
@@ -227,11 +228,7 @@ class GgufFile final : public SourceModel {
 
 std::unique_ptr<SourceModel> open_source(const fs::path& path) {
   if (Gguf::is_gguf(path)) return std::make_unique<GgufFile>(path);
-  if (is_adapter(path))
-    throw user_error(
-        "{}: recipes do not start from an adapter; merge it first: `pare convert {} FOLDER --to hf`",
-        path.string(),
-        path.string());
+  if (is_adapter(path)) return open_adapter(path);
   return std::make_unique<Folder>(path);
 }
 

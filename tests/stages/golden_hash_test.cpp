@@ -19,6 +19,7 @@ struct Golden {
 };
 
 const std::map<std::string, Golden> kGolden = {
+    {"lowrank.pissa", {1, "7422d1367c50261e"}},
     {"prune.magnitude", {2, "b98d0e21490645bd"}},
     {"quantize.float", {1, "40d0c1c6d5ca2508"}},
     {"quantize.fp4", {1, "54c2827c38868c18"}},
