@@ -101,12 +101,12 @@ Weight LearnedRounding::weight() const {
     for (i64 n = 0; n < N; ++n)
       for (i64 g = 0; g < groups_; ++g) {
         const Grid q = grid(n, g, scale_dtype);
-        fits = fits && fits_f16({q.scale, static_cast<int>(q.zero), static_cast<int>(q.high - q.low)});
+        const IntGrid stored{q.scale, static_cast<int>(q.zero), static_cast<int>(q.high - q.low)};
+        fits = fits && fits_f16(stored);
         scales.f32()[n * groups_ + g] = q.scale;
         zeros.data<u8>()[n * groups_ + g] = static_cast<u8>(q.zero);
         for (i64 i = n * K + g * group_, last = n * K + std::min(K, (g + 1) * group_); i < last; ++i)
-          codes.data<u8>()[i] = static_cast<u8>(
-              std::clamp(std::rint(w_.f32()[i] / q.scale + v_.f32()[i]), q.low, q.high) + q.zero);
+          codes.data<u8>()[i] = static_cast<u8>(stored.code(w_.f32()[i] + v_.f32()[i] * q.scale));
       }
     if (!fits && scale_dtype == DType::f16) continue;
     return int_group_weight(
