@@ -7,9 +7,10 @@
 
 namespace pare {
 
-/// MODEL: a directory with config.json, one with an adapter (store/adapter.h), a .gguf file, the name of a shipped model, the id (prefix) of an
-/// artefact in the store, or org/name[@revision] in the hub's cache (io/hub_cache.h; nothing is fetched).
-/// Throws a user error that says what was looked for where, with the nearest shipped name.
+/// MODEL: a directory with config.json, one with an adapter (store/adapter.h), a .gguf file, the name of a
+/// shipped model, the id (prefix) of an artefact in the store, or org/name[@revision] in the hub's cache
+/// (io/hub_cache.h; nothing is fetched). Throws a user error that says what was looked for where, with the
+/// nearest shipped name.
 std::filesystem::path resolve_model(const std::string& text, const Store& store);
 
 /// RECIPE: a file, or the name of a shipped recipe (without .yaml).
