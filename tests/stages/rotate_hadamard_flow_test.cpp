@@ -169,15 +169,16 @@ TEST_F(RotateHadamard, WalksSeeTheTransformedInputsOfDown) {
   acts.keep = Keep::everything;
   forward(m, pack_sequences(calibration.sequences), acts);
   Job job({"test", root_ / "out", walk / "work", walk / "out", 0, "exact", {}});
-  walk_weights(job, calibration, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
-    if (name == "model.layers.1.mlp.down_proj.weight") {
-      Gram want(m.config.F);
-      want.add(name, acts.layers[1].h);
-      const Tensor a = inputs.h.matrix(), b = want.matrix();
-      EXPECT_LE(fixture::max_difference(a.f32(), b.f32(), a.count()), 1e-4 * fixture::max_abs(b));
-    }
-    return w;
-  });
+  walk_weights(
+      job, calibration, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
+        if (name == "model.layers.1.mlp.down_proj.weight") {
+          Gram want(m.config.F);
+          want.add(name, acts.layers[1].h);
+          const Tensor a = inputs.h.matrix(), b = want.matrix();
+          EXPECT_LE(fixture::max_difference(a.f32(), b.f32(), a.count()), 1e-4 * fixture::max_abs(b));
+        }
+        return w;
+      });
   fs::remove_all(walk);
 }
 
