@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
@@ -59,18 +59,6 @@ RowMajor block_of(const Tensor& a, i64 at, i64 n) {
 void put_block(const RowMajor& block, float* to, i64 stride) {
   for (i64 i = 0; i < block.rows(); ++i)
     for (i64 j = 0; j < block.cols(); ++j) to[i * stride + j] = static_cast<float>(block(i, j));
-}
-
-/// C (M, N) = ±A (M, K) · B (K, N), all inside larger matrices.
-struct Part {
-  const float* data;
-  i64 stride;
-  Layout layout = Layout::plain;
-};
-void multiply(i64 M, i64 N, i64 K, Part a, Part b, float* c, i64 ldc, Result result) {
-  GemmB right;
-  right.data = b.data, right.stride = b.stride, right.layout = b.layout;
-  gemm(M, N, K, {a.data, a.stride, a.layout}, right, c, ldc, result);
 }
 
 void negate(float* x, i64 n) {

@@ -3,42 +3,25 @@
 #include <map>
 
 #include "compress/rotate_model.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
 
-/// A matrix, or some columns of one, perhaps transposed.
-struct Part {
-  const float* data;
-  i64 stride;
-  Layout layout = Layout::plain;
-};
+using Part = MatrixPart;
 Part part(const Tensor& t) { return {t.f32(), t.dim(1)}; }
 Part part(const Weight& w) { return part(w.dense_f32()); }
 Part transposed(Part p) { return {p.data, p.stride, Layout::transposed}; }
 
-/// C (m, n) (+)= A (m, k) · B (k, n)
-void product(i64 m, i64 n, i64 k, Part a, Part b, float* c, i64 ldc, Result result) {
-  GemmB right;
-  right.data = b.data, right.stride = b.stride, right.layout = b.layout;
-  gemm(m, n, k, {a.data, a.stride, a.layout}, right, c, ldc, result);
-}
 Tensor product(i64 m, i64 n, i64 k, Part a, Part b) {
   Tensor c = Tensor::empty({m, n});
-  product(m, n, k, a, b, c.f32(), n, Result::write);
+  multiply(m, n, k, a, b, c.f32(), n, Result::write);
   return c;
 }
 
 std::vector<Tensor> in_f32(const std::vector<Tensor>& matrices) {
   std::vector<Tensor> out;
   for (const Tensor& m : matrices) out.push_back(m.to_f32());
-  return out;
-}
-
-Tensor to_f64(const Tensor& t) {
-  Tensor out = Tensor::empty(t.shape(), DType::f64);
-  std::copy_n(t.f32(), t.count(), out.data<double>());
   return out;
 }
 
@@ -59,13 +42,13 @@ class LayerRotation {
     const Tensor turned = reader(w);
     Tensor out = Tensor::empty(turned.shape());
     for (i64 k = 0; k < K_; ++k)
-      product(E_, D_, E_, transposed(part(r2(k))), {head(turned, k), D_}, head(out, k), D_, Result::write);
+      multiply(E_, D_, E_, transposed(part(r2(k))), {head(turned, k), D_}, head(out, k), D_, Result::write);
     return out;
   }
   Tensor value_bias(const Tensor& b) const {
     Tensor out = Tensor::empty(b.shape());
     for (i64 k = 0; k < K_; ++k)
-      product(1, E_, E_, {b.f32() + k * E_, E_}, part(r2(k)), out.f32() + k * E_, E_, Result::write);
+      multiply(1, E_, E_, {b.f32() + k * E_, E_}, part(r2(k)), out.f32() + k * E_, E_, Result::write);
     return out;
   }
   /// o before R1: W·R2 for the columns of each query head.
@@ -73,33 +56,33 @@ class LayerRotation {
     const i64 width = H_ * E_;
     Tensor out = Tensor::empty({D_, width});
     for (i64 h = 0; h < H_; ++h)
-      product(D_,
-              E_,
-              E_,
-              {w.dense_f32().f32() + h * E_, width},
-              part(r2(h * K_ / H_)),
-              out.f32() + h * E_,
-              width,
-              Result::write);
+      multiply(D_,
+               E_,
+               E_,
+               {w.dense_f32().f32() + h * E_, width},
+               part(r2(h * K_ / H_)),
+               out.f32() + h * E_,
+               width,
+               Result::write);
     return out;
   }
 
   void reader_gradient(const Weight& w, const Tensor& dy, Tensor& d1) const {
-    product(D_, D_, w.rows(), transposed(part(w)), part(dy), d1.f32(), D_, Result::add);
+    multiply(D_, D_, w.rows(), transposed(part(w)), part(dy), d1.f32(), D_, Result::add);
   }
   void writer_gradient(const Tensor& w, const Tensor& dy, Tensor& d1) const {
-    product(D_, D_, w.dim(1), part(w), transposed(part(dy)), d1.f32(), D_, Result::add);
+    multiply(D_, D_, w.dim(1), part(w), transposed(part(dy)), d1.f32(), D_, Result::add);
   }
   void bias_gradient(const float* b, const float* dy, i64 n, Tensor& d) const {
-    product(n, n, 1, {b, 1}, {dy, n}, d.f32(), n, Result::add);
+    multiply(n, n, 1, {b, 1}, {dy, n}, d.f32(), n, Result::add);
   }
   void values_gradient(const Weight& w, const Tensor& dy, Tensor& d1, std::vector<Tensor>& d2) const {
     const Tensor turned = reader(w);
     Tensor dturned = Tensor::empty(turned.shape());
     for (i64 k = 0; k < K_; ++k) {
       const Part dyk{dy.f32() + k * E_ * D_, D_};
-      product(E_, E_, D_, {head(turned, k), D_}, transposed(dyk), at(d2, k).f32(), E_, Result::add);
-      product(E_, D_, E_, part(r2(k)), dyk, head(dturned, k), D_, Result::write);
+      multiply(E_, E_, D_, {head(turned, k), D_}, transposed(dyk), at(d2, k).f32(), E_, Result::add);
+      multiply(E_, D_, E_, part(r2(k)), dyk, head(dturned, k), D_, Result::write);
     }
     reader_gradient(w, dturned, d1);
   }
@@ -108,14 +91,14 @@ class LayerRotation {
     writer_gradient(heads(w), dy, d1);
     const Tensor dheads = product(D_, width, D_, part(r1_), part(dy));
     for (i64 h = 0; h < H_; ++h)
-      product(E_,
-              E_,
-              D_,
-              transposed({w.dense_f32().f32() + h * E_, width}),
-              {dheads.f32() + h * E_, width},
-              at(d2, h * K_ / H_).f32(),
-              E_,
-              Result::add);
+      multiply(E_,
+               E_,
+               D_,
+               transposed({w.dense_f32().f32() + h * E_, width}),
+               {dheads.f32() + h * E_, width},
+               at(d2, h * K_ / H_).f32(),
+               E_,
+               Result::add);
   }
 
  private:
@@ -201,12 +184,12 @@ RotationMatrices RotatedWeights::gradient(const RotationMatrices& r, const Param
     if (w.bo.defined()) turn.bias_gradient(w.bo.f32(), dw.bo.f32(), c.D, d1);
     if (w.b_down.defined()) turn.bias_gradient(w.b_down.f32(), dw.b_down.f32(), c.D, d1);
     auto& layer = out.values.emplace_back();
-    for (const Tensor& g : d2) layer.push_back(to_f64(g));
+    for (const Tensor& g : d2) layer.push_back(g.to(DType::f64));
   }
   const LayerRotation turn(c, r1, {});
   turn.reader_gradient(folded_.params.embed, d.embed.dense_f32(), d1);
   turn.reader_gradient(folded_.params.head, d.head.dense_f32(), d1);
-  out.residual = to_f64(d1);
+  out.residual = d1.to(DType::f64);
   return out;
 }
 

@@ -4,18 +4,10 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
-
-void times(const Tensor& a, const Tensor& h, Tensor& out) {
-  const i64 N = a.dim(0), K = a.dim(1);
-  GemmB b;
-  b.data = h.f32();
-  b.stride = K;
-  gemm(N, K, K, {a.f32(), K}, b, out.f32(), K, Result::write);
-}
 
 double dot(const float* a, const float* b, i64 n) {
   double sum = 0;
@@ -34,7 +26,7 @@ double masked_least_squares(Tensor& v, const Tensor& w, const Tensor& mask, cons
   Tensor delta = Tensor::empty({N, K}), r = Tensor::empty({N, K}), p = Tensor::zeros({N, K}),
          hp = Tensor::empty({N, K});
   for (i64 i = 0; i < N * K; ++i) delta.f32()[i] = w.f32()[i] - v.f32()[i];
-  times(delta, h, r);
+  multiply(N, K, K, {delta.f32(), K}, {h.f32(), K}, r.f32(), K, Result::write);
   double loss = 0;
   for (i64 n = 0; n < N; ++n) loss += dot(delta.f32() + n * K, r.f32() + n * K, K);
   std::vector<float> inverse_diagonal;
@@ -74,7 +66,7 @@ double masked_least_squares(Tensor& v, const Tensor& w, const Tensor& mask, cons
   };
   for (i64 i = 0; i < iterations; ++i) {
     each_row(direction);
-    times(p, h, hp);
+    multiply(N, K, K, {p.f32(), K}, {h.f32(), K}, hp.f32(), K, Result::write);
     each_row(step);
   }
   for (const double g : gained) loss -= g;

@@ -7,20 +7,13 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "compress/column_sweep_cpu.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 #include "weights/int_grid.h"
 
 namespace pare {
 namespace {
 
 constexpr i64 kRun = 128;  // columns of one matrix product; scales of longer groups stay as they are
-
-void multiply(const Tensor& a, const Tensor& b, i64 rows_of_b, i64 first_row, Tensor& c, Result result) {
-  GemmB right;
-  right.data = b.f32() + first_row * b.dim(1);
-  right.stride = b.dim(1);
-  gemm(a.dim(0), b.dim(1), rows_of_b, {a.f32(), a.dim(1)}, right, c.f32(), c.dim(1), result);
-}
 
 /// Columns [k0, k1) of one row: their part of P, the change they make, and the group they belong to.
 struct Run {
@@ -120,8 +113,7 @@ double refine_integers(Integers& q, const Tensor& w, const Tensor& h, const Tens
   expect("refine_integers", h, {K, K});
   Tensor delta = q.decoded();
   for (i64 i = 0; i < N * K; ++i) delta.f32()[i] -= w.f32()[i];
-  Tensor p = Tensor::empty({N, K});
-  multiply(delta, h, K, 0, p, Result::write);
+  Tensor p = multiplied(delta, h);
   const Refiner refiner(q, keep);
   for (i64 k0 = 0, k1 = 0; k0 < K; k0 = k1) {
     const i64 g = k0 / wide;
@@ -138,7 +130,7 @@ double refine_integers(Integers& q, const Tensor& w, const Tensor& h, const Tens
         refiner.codes(n, g, run);
       }
     });
-    multiply(change, h, width, k0, p, Result::add);
+    multiply(N, K, width, {change.f32(), width}, {h.f32() + k0 * K, K}, p.f32(), K, Result::add);
     for (i64 n = 0; n < N; ++n)
       for (i64 i = 0; i < width; ++i) delta.f32()[n * K + k0 + i] += change.f32()[n * width + i];
   }

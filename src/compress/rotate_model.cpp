@@ -11,13 +11,6 @@ namespace {
 
 constexpr u64 kRotationStream = 0x407a7e0000;
 
-Tensor doubles(const Tensor& t) {
-  const Tensor values = t.to_f32();
-  Tensor out = Tensor::empty(values.shape(), DType::f64);
-  std::copy_n(values.f32(), values.count(), out.data<double>());
-  return out;
-}
-
 Tensor filled(i64 n, float value) {
   Tensor t = Tensor::empty({n});
   std::fill_n(t.f32(), n, value);
@@ -85,7 +78,7 @@ class ModelRotator {
   void reader(const Weight& w, const Tensor& b, const Fold& norm, Blocks outputs) {
     if (!moves_stream() && outputs.empty()) return;
     if (wanted(w)) {
-      Tensor x = doubles(w.decode_all());
+      Tensor x = w.decode_all().to(DType::f64);
       if (moves_stream()) {
         scale_columns(x, norm.gain);
         rotate_columns(x, stream());
@@ -100,7 +93,7 @@ class ModelRotator {
   void writer(const Weight& w, const Tensor& b, Blocks inputs) {
     if (!moves_stream() && inputs.empty()) return;
     if (wanted(w)) {
-      Tensor x = doubles(w.decode_all());
+      Tensor x = w.decode_all().to(DType::f64);
       if (!inputs.empty()) rotate_columns(x, inputs);
       if (moves_stream()) rotate_rows(x, stream());
       give(w, x);
@@ -111,7 +104,7 @@ class ModelRotator {
   /// b + W·shift, then as outputs are.
   void shifted_bias(const Weight& w, const Tensor& b, const Tensor& shift, Blocks outputs) {
     if (!b.defined() || (!shift.defined() && outputs.empty()) || !wanted(b)) return;
-    Tensor x = doubles(b).reshaped({1, b.count()});
+    Tensor x = b.to(DType::f64).reshaped({1, b.count()});
     if (shift.defined()) {
       const Tensor rows = w.decode_all();
       for (i64 n = 0; n < rows.dim(0); ++n)
@@ -132,7 +125,7 @@ class ModelRotator {
       const i64 end = std::min(w.rows(), at + kRows);
       Tensor rows = out.rows(at, end);
       w.format().decode(at, end, 0, w.cols(), rows.f32(), w.cols());
-      Tensor x = doubles(rows);
+      Tensor x = rows.to(DType::f64);
       if (norm.gain.defined()) scale_columns(x, norm.gain);
       rotate_columns(x, stream());
       std::transform(x.data<double>(), x.data<double>() + x.count(), rows.f32(), [](double v) {

@@ -2,23 +2,9 @@
 
 #include "base/threads.h"
 #include "compress/inverse_factor.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 
 namespace pare {
-namespace {
-
-/// A (N, K) · B (K, K), B as it lies or transposed.
-Tensor times(const Tensor& a, const Tensor& b, Layout layout) {
-  const i64 N = a.dim(0), K = a.dim(1);
-  Tensor out = Tensor::empty({N, K});
-  GemmB right;
-  right.data = b.f32(), right.stride = K, right.layout = layout;
-  gemm(N, K, K, {a.f32(), K}, right, out.f32(), K, Result::write);
-  return out;
-}
-
-}  // namespace
-
 Tensor shifted_target(const Tensor& w, const Tensor& h, const Tensor& g, double damping, double alpha) {
   const auto [N, K] = dims<2>("shifted_target", w);
   expect("shifted_target", h, {K, K});
@@ -31,7 +17,7 @@ Tensor shifted_target(const Tensor& w, const Tensor& h, const Tensor& g, double 
     for (i64 i = begin * K; i < end * K; ++i) lost.f32()[i] = g.f32()[i] - h.f32()[i];
   });
   Tensor shift =
-      times(times(times(w, lost, Layout::plain), factor.u, Layout::transposed), factor.u, Layout::plain);
+      multiplied(multiplied(multiplied(w, lost), Layout::plain, factor.u, Layout::transposed), factor.u);
   for (const i64 k : factor.dead)
     for (i64 n = 0; n < N; ++n) shift.f32()[n * K + k] = 0;
   for (i64 i = 0; i < out.count(); ++i) out.f32()[i] += static_cast<float>(alpha) * shift.f32()[i];

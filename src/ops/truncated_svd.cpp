@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
@@ -52,27 +53,17 @@ TruncatedSvd randomised_svd(const Tensor& m, i64 rank) {
   Tensor start = Tensor::empty({m.dim(1), width});
   Rng rng(kSeed);
   for (i64 i = 0; i < start.count(); ++i) start.f32()[i] = static_cast<float>(rng.normal());
-  Tensor q = orthonormal(multiplied(m, Layout::plain, start, Layout::plain));  // (N, width)
+  Tensor q = orthonormal(multiplied(m, start));  // (N, width)
   for (int i = 0; i < kPowerIterations; ++i) {
     const Tensor z = orthonormal(multiplied(m, Layout::transposed, q, Layout::plain));  // (K, width)
-    q = orthonormal(multiplied(m, Layout::plain, z, Layout::plain));
+    q = orthonormal(multiplied(m, z));
   }
   TruncatedSvd small = exact_svd(f64_of(multiplied(q, Layout::transposed, m, Layout::plain)), rank);
-  small.u = multiplied(q, Layout::plain, small.u, Layout::plain);
+  small.u = multiplied(q, small.u);
   return small;
 }
 
 }  // namespace
-
-Tensor multiplied(const Tensor& a, Layout layout_a, const Tensor& b, Layout layout_b) {
-  const i64 M = layout_a == Layout::plain ? a.dim(0) : a.dim(1), K = a.dim(layout_a == Layout::plain ? 1 : 0);
-  const i64 N = layout_b == Layout::plain ? b.dim(1) : b.dim(0);
-  Tensor c = Tensor::empty({M, N});
-  GemmB right;
-  right.data = b.f32(), right.stride = b.dim(1), right.layout = layout_b;
-  gemm(M, N, K, {a.f32(), a.dim(1), layout_a}, right, c.f32(), N, Result::write);
-  return c;
-}
 
 TruncatedSvd truncated_svd(const Tensor& m, i64 rank) {
   const auto [N, K] = dims<2>("truncated_svd", m);

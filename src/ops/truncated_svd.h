@@ -6,7 +6,6 @@
 #pragma once
 #include <vector>
 
-#include "ops/gemm.h"
 #include "tensor/tensor.h"
 
 namespace pare {
@@ -21,8 +20,5 @@ struct TruncatedSvd {
 /// with products in f32: the error is within 1 % of the least one. The same bits for any number of threads.
 /// Throws a user error unless 1 ≤ rank ≤ min(N, K), and on NaN or Inf.
 TruncatedSvd truncated_svd(const Tensor& m, i64 rank);
-
-/// A·B of dense f32 matrices, either one as it lies or transposed; in fresh memory.
-Tensor multiplied(const Tensor& a, Layout layout_a, const Tensor& b, Layout layout_b);
 
 }  // namespace pare

@@ -229,6 +229,9 @@ Tensor Tensor::to(DType target) const {
         case DType::f16:
           static_cast<u16*>(out.data_)[i] = f32_to_f16(x);
           break;
+        case DType::f64:
+          static_cast<double*>(out.data_)[i] = x;
+          break;
         default:
           throw bug("conversion to {}", dtype_name(target));
       }

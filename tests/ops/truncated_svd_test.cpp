@@ -65,16 +65,5 @@ TEST(TruncatedSvd, ImpossibleRanksAreRefused) {
   EXPECT_NE(refusal([&] { truncated_svd(w, 0); }).find("rank is 0"), std::string::npos);
 }
 
-TEST(TruncatedSvd, ProductsOfEitherLayoutAreTheReferences) {
-  const Tensor a = ref::normal({5, 7}, 2), b = ref::normal({7, 3}, 3), bt = ref::normal({3, 7}, 4);
-  const Tensor at = ref::normal({7, 5}, 5);
-  const auto expect_same = [](const Tensor& got, const Eigen::MatrixXd& want) {
-    EXPECT_LT((f64(got) - want).cwiseAbs().maxCoeff(), 1e-5);
-  };
-  expect_same(multiplied(a, Layout::plain, b, Layout::plain), f64(a) * f64(b));
-  expect_same(multiplied(a, Layout::plain, bt, Layout::transposed), f64(a) * f64(bt).transpose());
-  expect_same(multiplied(at, Layout::transposed, b, Layout::plain), f64(at).transpose() * f64(b));
-}
-
 }  // namespace
 }  // namespace pare

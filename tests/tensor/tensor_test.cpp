@@ -189,6 +189,8 @@ TEST(Tensor, ConvertsLikeTheScalarFunctionsForAnyThreadCount) {
   Tensor d = Tensor::zeros({2}, DType::f64);
   d.data<double>()[1] = 0.1;
   EXPECT_EQ(d.to_f32().f32()[1], 0.1f);
+  EXPECT_EQ(Tensor::of({1}, std::vector<float>{0.1f}).to(DType::f64).data<double>()[0],
+            static_cast<double>(0.1f));
   bug_of([] { Tensor::zeros({2}, DType::i32).to_f32(); });
   bug_of([] { Tensor::zeros({2}).to(DType::i8); });
 }
