@@ -6,21 +6,11 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "weights/int_grid.h"
+#include "compress/int_fit.h"
 #include "weights/read_options.h"
 
 namespace pare {
 namespace {
-
-/// The grid with its range shrunk to a share; its zero moves with it.
-IntGrid clipped(const IntGrid& full, double share, float lowest, bool symmetric, DType scale_dtype) {
-  IntGrid grid = full;
-  grid.scale = stored_scale(static_cast<float>(share * full.scale), scale_dtype);
-  if (symmetric || grid.scale == 0) return grid;
-  const float zero = std::rint(-static_cast<float>(share) * std::min(lowest, 0.0f) / grid.scale);
-  grid.zero = static_cast<int>(std::clamp(zero, 0.0f, static_cast<float>(grid.top)));
-  return grid;
-}
 
 /// δᵀ H_gg δ for the group of inputs [k0, k0 + n) of H (K, K).
 class GroupLoss {
@@ -65,7 +55,7 @@ IntGrid best_grid(const float* w,
   double least = loss(w, full);
   for (i64 i = 1; i <= o.steps; ++i) {
     const double share = 1 - (1 - o.least) * static_cast<double>(i) / static_cast<double>(o.steps);
-    const IntGrid grid = clipped(full, share, lowest, format.symmetric, scale_dtype);
+    const IntGrid grid = shrunk_grid(full, share, lowest, format.symmetric, scale_dtype);
     if (grid.scale == 0) continue;
     const double tried = loss(w, grid);
     if (tried < least) best = grid, least = tried;

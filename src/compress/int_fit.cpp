@@ -24,6 +24,15 @@ double error_of(const IntGrid& grid,
 
 }  // namespace
 
+IntGrid shrunk_grid(const IntGrid& full, double share, float lowest, bool symmetric, DType scale_dtype) {
+  IntGrid grid = full;
+  grid.scale = stored_scale(static_cast<float>(share * full.scale), scale_dtype);
+  if (symmetric || grid.scale == 0) return grid;
+  const float zero = std::rint(-static_cast<float>(share) * std::min(lowest, 0.0f) / grid.scale);
+  grid.zero = static_cast<int>(std::clamp(zero, 0.0f, static_cast<float>(grid.top)));
+  return grid;
+}
+
 IntGrid fit_int_grid_to(std::span<const float> weights,
                         std::span<const float> importance,
                         const IntFitOptions& o) {
@@ -39,12 +48,7 @@ IntGrid fit_int_grid_to(std::span<const float> weights,
     if (error < least_error) best = grid, least_error = error;
   };
   for (double share = 1 - o.step; share > o.least - 1e-9; share -= o.step) {
-    IntGrid grid = full;
-    grid.scale = stored_scale(static_cast<float>(share * full.scale), o.scale_dtype);
-    if (!o.symmetric) {
-      const float zero = std::rint(-static_cast<float>(share) * std::min(lowest, 0.0f) / grid.scale);
-      grid.zero = static_cast<int>(std::clamp(zero, 0.0f, static_cast<float>(grid.top)));
-    }
+    IntGrid grid = shrunk_grid(full, share, lowest, o.symmetric, o.scale_dtype);
     consider(grid);
     // The longer side of a symmetric grid may as well lie on the other sign, once both are clipped.
     if (o.symmetric) grid.scale = -grid.scale, consider(grid);

@@ -18,6 +18,10 @@ struct IntFitOptions {
   double step = 0.025;
 };
 
+/// The grid with its range shrunk to a share; its zero moves with it. lowest: the least weight of the group.
+/// The scale may vanish in its dtype.
+IntGrid shrunk_grid(const IntGrid& full, double share, float lowest, bool symmetric, DType scale_dtype);
+
 /// importance: one per weight, ≥ 0. Where all are 0, every weight counts alike. p = 1 is always tried: never
 /// worse than fit_int_grid.
 IntGrid fit_int_grid_to(std::span<const float> weights,

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "weights/int_grid.h"
+#include "compress/int_fit.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -42,15 +42,10 @@ LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format)
 
 LearnedRounding::Grid LearnedRounding::grid(i64 n, i64 g, DType scale_dtype) const {
   const i64 at = n * groups_ + g;
-  const float c = c_.f32()[at], top = static_cast<float>((1 << format_.bits) - 1);
-  Grid out{stored_scale(c * full_scale_.f32()[at], scale_dtype),
-           static_cast<float>(1 << (format_.bits - 1)),
-           0,
-           0};
-  if (!format_.symmetric)
-    out.zero = std::clamp(std::rint(-c * std::min(lowest_.f32()[at], 0.0f) / out.scale), 0.0f, top);
-  out.low = -out.zero, out.high = top - out.zero;
-  return out;
+  const IntGrid full{full_scale_.f32()[at], 1 << (format_.bits - 1), (1 << format_.bits) - 1};
+  const IntGrid shrunk = shrunk_grid(full, c_.f32()[at], lowest_.f32()[at], format_.symmetric, scale_dtype);
+  const auto zero = static_cast<float>(shrunk.zero);
+  return {shrunk.scale, zero, -zero, static_cast<float>(shrunk.top) - zero};
 }
 
 void LearnedRounding::fake(Tensor& out) const {
