@@ -2,13 +2,14 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "compress/float_columns.h"
 #include "compress/int_columns.h"
 #include "compress/inverse_factor.h"
 #include "compress/masked_least_squares.h"
 #include "compress/masks.h"
 #include "compress/refine_integers.h"
 #include "compress/table_columns.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -91,6 +92,16 @@ Chosen to_integers(const Start& s,
           result.loss};
 }
 
+enum class Nibble { even_low, even_high };
+/// Codes of 4 bits, two a byte: u8 (N, ⌈K/2⌉) where K is even or N is 1.
+Tensor pairs_of(const Tensor& codes, Nibble order) {
+  const i64 n = codes.count(), shift = order == Nibble::even_high ? 1 : 0;
+  Tensor packed = Tensor::zeros({(n + 1) / 2}, DType::u8);
+  for (i64 i = 0; i < n; ++i)
+    packed.data<u8>()[i / 2] |= static_cast<u8>(codes.data<u8>()[i] << ((i + shift) % 2 * 4));
+  return codes.dim(1) % 2 == 0 ? packed.reshaped({codes.dim(0), codes.dim(1) / 2}) : packed;
+}
+
 void refine(Chosen& chosen, const Tensor& w, const Tensor& h, const IntSweepOptions& o, double damping) {
   if (o.refinements == 0) return;
   const Tensor damped = damped_gram(h, damping);
@@ -129,14 +140,34 @@ Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, co
   TableColumns table(N, K, ColumnGroups(s.order, block), code);
   const SweepResult result = column_sweep(s.w, s.factor.u, table, o.block);
   const Tensor codes = restore_columns(table.codes(), s.order);
-  Tensor packed = Tensor::zeros({(N * K + 1) / 2}, DType::u8);
-  for (i64 i = 0; i < N * K; ++i)
-    packed.data<u8>()[i / 2] |= static_cast<u8>(codes.data<u8>()[i] << (i % 2 == 0 ? 4 : 0));
   Codebook4Weight::Parts parts;
-  parts.codes = packed;
+  parts.codes = pairs_of(codes, Nibble::even_high).reshaped({(N * K + 1) / 2});
   parts.absmax = table.absmax().reshaped({N * (K / block)});
   return {Weight(std::make_shared<Codebook4Weight>(
               "column sweep", N, K, Codebook4Options{code, block, false}, parts)),
+          result.loss,
+          s.factor.damping};
+}
+
+Swept sweep_to_floats(
+    const Tensor& w, const Tensor& h, FloatScheme scheme, float global, DType values, const SweepOptions& o) {
+  const auto [N, K] = dims<2>("sweep_to_floats", w);
+  const FloatGroupOptions format = float_scheme_options(scheme, values);
+  if (o.order == ColumnOrder::activation) throw bug("sweep_to_floats: the order tears blocks apart");
+  if (format.block_rows != 1) throw bug("sweep_to_floats: rows share scales");
+  if (!fits_float_scheme(scheme, K))
+    throw user_error("{} inputs are no whole number of blocks of {}", K, format.block_cols);
+  if (format.scale == BlockScale::e4m3 && global == 0) global = nvfp4_global(largest_magnitude(w), values);
+  Start s = start(w, h, o, format.block_cols);
+  FloatColumns floats(N, K, ColumnGroups(s.order, format.block_cols), format, global);
+  const SweepResult result = column_sweep(s.w, s.factor.u, floats, o.block);
+  FloatGroupWeight::Parts parts;
+  parts.codes = restore_columns(floats.codes(), s.order);
+  if (format.element == MiniFloat::e2m1) parts.codes = pairs_of(parts.codes, Nibble::even_low);
+  parts.scales = floats.scales();
+  if (format.scale == BlockScale::real && values != DType::f32) parts.scales = parts.scales.to(values);
+  if (format.scale == BlockScale::e4m3) parts.global = Tensor::of({1}, std::vector<float>{global});
+  return {Weight(std::make_shared<FloatGroupWeight>("column sweep", N, K, format, std::move(parts))),
           result.loss,
           s.factor.damping};
 }
@@ -165,11 +196,9 @@ double gram_loss(const Tensor& w, const Tensor& q, const Tensor& h) {
   const auto [N, K] = dims<2>("gram_loss", w);
   expect("gram_loss", q, {N, K});
   expect("gram_loss", h, {K, K});
-  Tensor d = Tensor::empty({N, K}), dh = Tensor::empty({N, K});
+  Tensor d = Tensor::empty({N, K});
   for (i64 i = 0; i < N * K; ++i) d.f32()[i] = w.f32()[i] - q.f32()[i];
-  GemmB b;
-  b.data = h.f32(), b.stride = K;
-  gemm(N, K, K, {d.f32(), K}, b, dh.f32(), K, Result::write);
+  const Tensor dh = multiplied(d, h);
   double sum = 0;
   for (i64 i = 0; i < N * K; ++i) sum += static_cast<double>(d.f32()[i]) * dh.f32()[i];
   return sum;

@@ -7,6 +7,7 @@
 #include "compress/int_fit.h"
 #include "compress/pruned_columns.h"
 #include "weights/codebook4.h"
+#include "weights/float_group_encode.h"
 #include "weights/int_group.h"
 
 namespace pare {
@@ -40,6 +41,16 @@ Swept sweep_to_integers(const Tensor& w,
 /// W (N, K) f32 dense, H (K, K) f32 → NF4 or FP4 codes without double quantisation. Order: natural or
 /// grouped. Throws a user error when K is no whole number of blocks: blocks would go on in the next row.
 Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, const SweepOptions& options);
+
+/// W (N, K) f32 dense, H (K, K) f32 → floats of 8 or 4 bits: fp8_row, mxfp8, mxfp4, nvfp4; `global` of nvfp4
+/// as quantize_float_group() takes it, `values`: what decoded weights are rounded to. Order: natural or
+/// grouped. Throws a user error when K does not fit the scheme.
+Swept sweep_to_floats(const Tensor& w,
+                      const Tensor& h,
+                      FloatScheme scheme,
+                      float global,
+                      DType values,
+                      const SweepOptions& options);
 
 /// W (N, K) f32 dense, H (K, K) f32 → dense f32 with zeros. Order: natural.
 Swept sweep_to_sparse(const Tensor& w, const Tensor& h, const Pruning& pruning, const SweepOptions& options);

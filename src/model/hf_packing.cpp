@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "weights/bits.h"
+#include "weights/float_group_encode.h"
 #include "weights/int8_row.h"
 #include "weights/sparse_mask.h"
 
@@ -12,13 +13,6 @@ namespace pare {
 namespace {
 
 constexpr float kOver127 = 7.874015718698502e-3f;  // as Int8RowWeight multiplies
-
-float largest_magnitude(const Tensor& values) {
-  const Tensor f = values.to_f32();
-  float largest = 0;
-  for (const float x : f.span<float>()) largest = std::max(largest, std::abs(x));
-  return largest;
-}
 
 IntGroupForm form_of_integers(const IntGroupWeight& w) {
   const i64 group = w.options()["group"].get<i64>();

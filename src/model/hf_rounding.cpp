@@ -113,13 +113,6 @@ class Integers final : public HfRounding {
   json activations_;
 };
 
-float largest_magnitude(const Weight& w) {
-  const Tensor values = w.decode_all();
-  float largest = 0;
-  for (const float x : values.span<float>()) largest = std::max(largest, std::abs(x));
-  return largest;
-}
-
 class Floats final : public HfRounding {
  public:
   Floats(std::string name, FloatScheme scheme, json activations, const Model& m)
@@ -141,7 +134,7 @@ class Floats final : public HfRounding {
     each_param(model_.params, model_.config, [&](const std::string& name, const auto& member, const Shape&) {
       if constexpr (std::is_same_v<std::decay_t<decltype(member)>, Weight>)
         if (std::find(joined.begin(), joined.end(), name) != joined.end())
-          largest = std::max(largest, largest_magnitude(member));
+          largest = std::max(largest, largest_magnitude(member.dense()));
     });
     return nvfp4_global(largest, dense.dense().dtype());
   }

@@ -36,7 +36,7 @@ u8 minifloat_code(float x, float a, int mantissa, int bias, int sign_bit) {
   return static_cast<u8>(code | (std::signbit(x) ? sign_bit : 0));
 }
 
-float largest_magnitude(const float* w, i64 rows, i64 cols, i64 stride) {
+float largest_of(const float* w, i64 rows, i64 cols, i64 stride) {
   float largest = 0;
   for (i64 r = 0; r < rows; ++r)
     for (i64 c = 0; c < cols; ++c) largest = std::max(largest, std::abs(w[r * stride + c]));
@@ -65,33 +65,26 @@ struct Encoder {
   /// Chooses the scale of a block and stores it; returns what weights are divided by.
   float scale(i64 block_row, i64 block_col, float largest) {
     const i64 at = block_row * parts.scales.dim(1) + block_col;
-    if (o.scale == BlockScale::real) {
-      const float exact = rounded(largest / kLargestE4m3, o.values);
-      return parts.scales.f32()[at] = exact == 0 ? epsilon(o.values) : exact;
-    }
-    u8& code = parts.scales.data<u8>()[at];
-    if (o.scale == BlockScale::e8m0) {
-      code = power_of_two(largest, o.element == MiniFloat::e4m3 ? 8 : 2);
-      return e8m0_value(code);
-    }
-    code = e4m3_code(global * rounded(largest / kLargestE2m1, o.values));
-    if (code == 0) code = kSmallScale;
-    return e4m3_value(code) / global;
+    const EncodedScale chosen = encode_scale(o, global, largest);
+    if (o.scale == BlockScale::real)
+      parts.scales.f32()[at] = chosen.value;
+    else
+      parts.scales.data<u8>()[at] = chosen.code;
+    return chosen.divisor;
   }
 
   void block(i64 block_row, i64 block_col) {
     const i64 n0 = block_row * high(), n1 = std::min(N, n0 + high());
     const i64 k0 = block_col * wide(), k1 = std::min(K, k0 + wide());
-    const float by = scale(block_row, block_col, largest_magnitude(w + n0 * K + k0, n1 - n0, k1 - k0, K));
+    const float by = scale(block_row, block_col, largest_of(w + n0 * K + k0, n1 - n0, k1 - k0, K));
     for (i64 n = n0; n < n1; ++n)
       for (i64 k = k0; k < k1; ++k) {
-        const float x = w[n * K + k];
+        const u8 code = encode_value(o, w[n * K + k], by);
         if (o.element == MiniFloat::e2m1) {
           u8& byte = parts.codes.data<u8>()[n * (K / 2) + k / 2];
-          byte = static_cast<u8>(byte | e2m1_code(x / by) << (k % 2 * 4));
+          byte = static_cast<u8>(byte | code << (k % 2 * 4));
         } else {
-          const float steps = o.scale == BlockScale::real ? rounded(x / by, o.values) : x / by;
-          parts.codes.data<u8>()[n * K + k] = e4m3_code(steps);
+          parts.codes.data<u8>()[n * K + k] = code;
         }
       }
   }
@@ -104,6 +97,31 @@ u8 e4m3_code(float x) {
   return minifloat_code(x, std::min(std::abs(x), kLargestE4m3), 3, 7, 0x80);
 }
 u8 e2m1_code(float x) { return minifloat_code(x, std::min(std::abs(x), kLargestE2m1), 1, 1, 8); }
+
+float largest_magnitude(const Tensor& w) {
+  const Tensor full = w.to_f32();
+  return largest_of(full.f32(), 1, full.count(), full.count());
+}
+
+EncodedScale encode_scale(const FloatGroupOptions& o, float global, float largest) {
+  if (o.scale == BlockScale::real) {
+    const float exact = rounded(largest / kLargestE4m3, o.values);
+    const float value = exact == 0 ? epsilon(o.values) : exact;
+    return {value, 0, value};
+  }
+  if (o.scale == BlockScale::e8m0) {
+    const u8 code = power_of_two(largest, o.element == MiniFloat::e4m3 ? 8 : 2);
+    return {0, code, e8m0_value(code)};
+  }
+  u8 code = e4m3_code(global * rounded(largest / kLargestE2m1, o.values));
+  if (code == 0) code = kSmallScale;
+  return {0, code, e4m3_value(code) / global};
+}
+
+u8 encode_value(const FloatGroupOptions& o, float x, float divisor) {
+  if (o.element == MiniFloat::e2m1) return e2m1_code(x / divisor);
+  return e4m3_code(o.scale == BlockScale::real ? rounded(x / divisor, o.values) : x / divisor);
+}
 
 FloatGroupOptions float_scheme_options(FloatScheme scheme, DType values) {
   FloatGroupOptions o{MiniFloat::e4m3, BlockScale::real, 1, 0, values};
@@ -146,7 +164,7 @@ Weight quantize_float_group(const Tensor& w, FloatScheme scheme, float global) {
   e.parts.codes = Tensor::zeros({rows, e.o.element == MiniFloat::e2m1 ? cols / 2 : cols}, DType::u8);
   e.parts.scales = Tensor::zeros({R, C}, real ? DType::f32 : DType::u8);
   if (e.o.scale == BlockScale::e4m3) {
-    if (e.global == 0) e.global = nvfp4_global(largest_magnitude(full.f32(), rows, cols, cols), w.dtype());
+    if (e.global == 0) e.global = nvfp4_global(largest_magnitude(full), w.dtype());
     e.parts.global = Tensor::of({1}, std::vector<float>{e.global});
   }
   parallel_rows(R, e.o.block_rows == 1 ? kRowGrain : 1, [&](i64 begin, i64 end) {

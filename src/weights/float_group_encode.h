@@ -21,6 +21,20 @@ enum class FloatScheme { fp8_tensor, fp8_row, fp8_block, mxfp8, mxfp4, nvfp4 };
 u8 e4m3_code(float x);
 u8 e2m1_code(float x);
 
+/// max|w| of f32, bf16 or f16; 0 of nothing.
+float largest_magnitude(const Tensor& w);
+
+/// The scale of a block whose largest magnitude this is, as it is stored: `value` f32 of real scales, `code`
+/// of e8m0 and e4m3. `divisor`: what weights are divided by. `global` counts for e4m3 only.
+struct EncodedScale {
+  float value = 0;
+  u8 code = 0;
+  float divisor = 1;
+};
+EncodedScale encode_scale(const FloatGroupOptions& o, float global, float largest);
+/// The code of weight x in a block with this divisor.
+u8 encode_value(const FloatGroupOptions& o, float x, float divisor);
+
 /// The format of a scheme: block_rows, block_cols, element and scale; fp8_block has blocks of 128 x 128.
 /// `values`: the dtype of the weights.
 FloatGroupOptions float_scheme_options(FloatScheme scheme, DType values);

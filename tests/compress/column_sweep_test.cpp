@@ -109,6 +109,34 @@ TEST(TableSweep, rounds_to_nearest_when_inputs_are_independent_and_beats_it_when
   EXPECT_THROW(sweep_to_table(ref::normal({3, 40}, 1), diagonal_matrix(40), Code4::nf4, 32, {}), Error);
 }
 
+TEST(FloatSweep, rounds_to_nearest_when_inputs_are_independent_and_beats_it_when_they_are_not) {
+  for (const FloatScheme scheme :
+       {FloatScheme::mxfp4, FloatScheme::nvfp4, FloatScheme::mxfp8, FloatScheme::fp8_row})
+    for (const DType values : {DType::f32, DType::bf16, DType::f16}) {
+      SCOPED_TRACE(static_cast<int>(scheme) * 10 + static_cast<int>(values));
+      const Tensor w = ref::normal({9, 64}, 4).to(values), full = w.to_f32();
+      const Weight swept = sweep_to_floats(full, diagonal_matrix(64), scheme, 0, values, {}).weight;
+      const Weight nearest = quantize_float_group(w, scheme);
+      EXPECT_EQ(swept.format().name(), nearest.format().name());
+      const Tensor q = swept.decode_all(), r = nearest.decode_all();
+      for (i64 i = 0; i < q.count(); ++i) ASSERT_EQ(q.f32()[i], r.f32()[i]) << i;
+    }
+  for (const FloatScheme scheme : {FloatScheme::mxfp4, FloatScheme::nvfp4}) {
+    double swept = 0, rounded = 0;
+    for (u64 seed = 0; seed < 10; ++seed) {
+      const Problem p(8, 96, 300, 100 + 10 * seed);
+      SweepOptions o;
+      o.order = ColumnOrder::grouped;
+      swept += gram_loss(p.w, sweep_to_floats(p.w, p.h, scheme, 0, DType::f32, o).weight.decode_all(), p.h);
+      rounded += gram_loss(p.w, quantize_float_group(p.w, scheme).decode_all(), p.h);
+    }
+    EXPECT_LT(swept, 0.8 * rounded);
+  }
+  EXPECT_THROW(
+      sweep_to_floats(ref::normal({3, 40}, 1), diagonal_matrix(40), FloatScheme::mxfp4, 0, DType::f32, {}),
+      Error);
+}
+
 TEST(ColumnSweep, dead_inputs_lose_their_weights) {
   Problem p(5, 40, 100, 3);
   for (i64 j = 0; j < 40; ++j) p.h.f32()[17 * 40 + j] = p.h.f32()[j * 40 + 17] = 0;
