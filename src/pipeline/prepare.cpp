@@ -12,6 +12,7 @@
 #include "measure/size.h"
 #include "store/adapter.h"
 #include "store/resolve.h"
+#include "text/mixture.h"
 #include "text/problem_source.h"
 #include "text/tokenizer.h"
 
@@ -101,6 +102,11 @@ ModelShape model_shape(const fs::path& model) {
 
 std::string data_id(const std::string& data) {
   if (data.empty()) return "";
+  if (const auto parts = mixture_parts(data); parts.size() > 1) {
+    std::string id;
+    for (const MixturePart& part : parts) id += fmt::format("{} * {}; ", data_id(part.source), part.share);
+    return id;
+  }
   if (is_problem_source(data)) return problem_source_id(data);
   return "sha256:" + sha256_file(data);
 }

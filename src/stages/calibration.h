@@ -36,9 +36,9 @@ struct Calibration {
   i64 tokens = 0;
 };
 
-/// data.calib cut to the options: problems one a sequence, as they were trained; plain text in pieces of
-/// `length` tokens (never more than the model's positions) at places that the job's seed draws. Throws a user
-/// error when the data hold no sequence.
+/// data.calib, a mixture (text/mixture.h), cut to the options, each part to its share of the tokens: problems
+/// one a sequence, as they were trained; plain text in pieces of `length` tokens (never more than the model's
+/// positions) at places that the job's seed draws. Throws a user error when the data hold no sequence.
 Calibration calibration_of(const CalibrationOptions& o, const Job& job);
 
 }  // namespace pare
