@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/mapped_pages.h"
 
 namespace pare {
 namespace fs = std::filesystem;
@@ -113,12 +114,15 @@ std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& file) {
     void* data = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_SHARED, in.fd, 0);
     if (data == MAP_FAILED) throw user_error("{}: cannot be mapped: {}", file.string(), why());
     map->data_ = static_cast<const u8*>(data);
+    note_mapping(data, map->bytes_);
   }
   return map;
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<u8*>(data_), static_cast<std::size_t>(bytes_));
+  if (!data_) return;
+  forget_mapping(data_);
+  ::munmap(const_cast<u8*>(data_), static_cast<std::size_t>(bytes_));
 }
 
 std::string sha256(std::string_view bytes) {
