@@ -18,7 +18,6 @@
 #include "measure/machine.h"
 #include "measure/sensitivity.h"
 #include "model/load.h"
-#include "stages/calibrated.h"
 #include "stages/gram_store.h"
 #include "stages/integer_sweep.h"
 #include "weights/sparse_int.h"
@@ -45,12 +44,8 @@ constexpr std::tuple fields = std::tuple_cat(
             "(4:2:4), 16 to leave a weight as it is"),
         field(
             "probe", &Options::probe, "tokens on which each weight's sensitivity is measured", at_least(16)),
-        field<Options, std::string>("group",
-                                    &Options::group,
-                                    "neighbouring inputs that share a scale",
-                                    one_of("32", "64", "128", "row")),
-        field<Options, bool>("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
     },
+    group_fields<Options>,
     sweep_fields<Options>,
     calibration_fields<Options>);
 
@@ -117,8 +112,7 @@ struct Candidates {
 };
 
 IntSweepOptions sweep_of(const Options& o, const Width& width) {
-  IntSweepOptions sweep = o.sweep();
-  sweep.format = {static_cast<int>(width.bits), o.group_size(), o.symmetric};
+  IntSweepOptions sweep = o.sweep(width.bits);
   sweep.order = width.pruning ? ColumnOrder::natural : ColumnOrder::grouped;
   return sweep;
 }
@@ -143,7 +137,7 @@ std::vector<StorageChoice> choices_of(const Options& o,
   const bool swept =
       std::any_of(widths.begin(), widths.end(), [](const Width& v) { return v.pruning.has_value(); });
   const Tensor dense = w.decode_all(), h = gram.matrix();
-  const Weight reference = quantize_int_group(dense, {kReference, o.group_size(), o.symmetric});
+  const Weight reference = quantize_int_group(dense, o.format(kReference));
   const double loss = gram_loss(dense, reference.decode_all(), h), moved = kl(reference);
   std::vector<StorageChoice> out;
   for (const Width& width : widths) {
@@ -235,12 +229,9 @@ void run(const Options& o, Job& job) {
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         const Width& width = *chosen.at(name);
         if (width.bits == kDense) return w;
-        IntSweepOptions sweep = sweep_of(o, width);
-        sweep.damping = damping_for(o.damping, inputs.h);
-        const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
-        const Swept swept = sweep_to_integers(dense, h, sweep, width.pruning);
-        report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
-        return width.pruning ? smallest_int_weight(swept.weight) : swept.weight;
+        const SweepTask task(name, w, inputs, o.damping, o.shift);
+        const Weight q = sweep_to_integers(job, task, sweep_of(o, width), width.pruning).weight;
+        return width.pruning ? smallest_int_weight(q) : q;
       });
 }
 

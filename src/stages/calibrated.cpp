@@ -100,8 +100,11 @@ Cost calibrated_cost(const CalibrationOptions& o,
   const auto D = static_cast<double>(c.D), F = static_cast<double>(c.F);
   const auto Q = static_cast<double>(c.H * c.E), KV = static_cast<double>(c.K * c.E);
   const double gates = c.mlp == Mlp::gated_silu ? 2 : 1;
+  const double hidden_bytes = tokens * F * 4 * (with_dense ? 2 : 1);
+  const double kept = std::min(hidden_bytes, static_cast<double>(kKeptHiddenBytes));
+  const double made = 2 - kept / std::max(1.0, hidden_bytes);  // times that gate and up are computed
   // Products at their usual shares of the peak: wide ones 0.7, decoded weights and small blocks 0.5.
-  const double forward = 2 * tokens * (2 * D * Q + 2 * D * KV + (2 * gates + 1) * D * F) / 0.7;
+  const double forward = 2 * tokens * (2 * D * Q + 2 * D * KV + (made * gates + 1) * D * F) / 0.7;
   const double squares = 2 * D * D + Q * Q + F * F;
   const double grams = tokens * squares * (with_dense ? 3.15 : 1.15) / 0.7;
   const double changes = (flops_of_change(Q, D) + 2 * flops_of_change(KV, D) + flops_of_change(D, Q) +
@@ -111,8 +114,9 @@ Cost calibrated_cost(const CalibrationOptions& o,
   const i64 widest = std::max({c.D, c.F, c.H * c.E});
   const i64 activations = (with_dense ? 2 : 1) * o.tokens * (2 * c.D + c.H * c.E) * 4;
   const i64 chunk = std::min(o.tokens, i64{4096}) * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F) * 4;
-  // Gram: f64 sums, H, its reordered copy, the factor, its inverse; the weight and its errors.
-  cost.peak_bytes = shape.disk_bytes + activations + chunk +
+  // Of the model one block at a time. Gram: f64 sums, H, its reordered copy, the factor, its inverse; the
+  // weight and its errors.
+  cost.peak_bytes = shape.disk_bytes / std::max<i64>(1, c.L) + static_cast<i64>(kept) + activations + chunk +
                     widest * widest * (8 + 5 * 4 + (with_dense ? 20 : 0)) + linear_sizes(c).largest * 16;
   return cost;
 }

@@ -2,8 +2,6 @@
 // Source: Frantar & Alistarh 2023, arXiv:2301.00774, §3.5.  Reads: model, data.calib.  Writes: model.
 #include <algorithm>
 
-#include "compress/gptq.h"
-#include "stages/calibrated.h"
 #include "stages/integer_sweep.h"
 #include "stages/sparsity.h"
 #include "weights/sparse_int.h"
@@ -18,13 +16,8 @@ struct Options : CalibrationOptions, IntegerSweepOptions {
 };
 
 constexpr std::tuple fields = std::tuple_cat(
+    integer_format_fields<Options>,
     std::tuple{
-        field<Options, i64>("bits", &Options::bits, "bits of a weight", between(2, 8)),
-        field<Options, std::string>("group",
-                                    &Options::group,
-                                    "neighbouring inputs that share a scale",
-                                    one_of("32", "64", "128", "row")),
-        field<Options, bool>("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
         field("sparsity",
               &Options::sparsity,
               "share of weights set to zero; a pattern N:M sets its own",
@@ -57,12 +50,9 @@ Cost estimate(const Options& o, const ModelShape& m) {
 void run(const Options& o, Job& job) {
   change_weights(
       job, o, o.shift > 0, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
-        const Tensor h = inputs.h.matrix(), dense = o.target(w.decode_all(), h, inputs);
-        IntSweepOptions sweep = o.sweep();
-        sweep.damping = damping_for(o.damping, inputs.h);
-        const Swept swept = sweep_to_integers(dense, h, sweep, pruning(o));
-        report_sweep(job, name, swept, dense, h, inputs.h, o.damping);
-        return o.store == "mask" ? smallest_int_weight(swept.weight) : swept.weight;
+        const SweepTask task(name, w, inputs, o.damping, o.shift);
+        const Weight q = sweep_to_integers(job, task, o.sweep(), pruning(o)).weight;
+        return o.store == "mask" ? smallest_int_weight(q) : q;
       });
 }
 

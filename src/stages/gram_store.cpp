@@ -55,12 +55,6 @@ GramStore GramStore::obtain(Job& job, const CalibrationOptions& o) {
   return GramStore(folder, job.config());
 }
 
-BlockMoments GramStore::block(i64 layer) const {
-  BlockMoments out;
-  for (const LinearGroup& group : linear_groups(config_)) out.emplace(group.input, gram(layer, group.input));
-  return out;
-}
-
 Gram GramStore::gram(i64 layer, BlockInput input) const {
   const fs::path path = file_of(folder_, layer);
   const SafeTensors file = SafeTensors::open(path);

@@ -12,8 +12,7 @@ class GramStore {
   /// The moments that the job's source has on its data.calib, collected first when nobody has yet.
   static GramStore obtain(Job& job, const CalibrationOptions& o);
 
-  /// Of one block. Throws a user error when the folder is damaged.
-  BlockMoments block(i64 layer) const;
+  /// Of one input of a block. Throws a user error when the folder is damaged.
   Gram gram(i64 layer, BlockInput input) const;
 
  private:

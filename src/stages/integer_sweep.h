@@ -1,46 +1,27 @@
 // What stages that sweep onto integers have in common.
 #pragma once
-#include <string>
-
 #include "compress/gptq.h"
-#include "compress/gram.h"
-#include "compress/shifted_target.h"
-#include "stages/stage.h"
+#include "stages/calibrated.h"
+#include "stages/integer_format.h"
 
 namespace pare {
 
-struct IntegerSweepOptions {
-  i64 bits = 4;
-  std::string group = "64";
-  bool symmetric = true;
+struct IntegerSweepOptions : IntegerFormatOptions {
   double damping = 0.01;
   double least_range = 1;
   i64 refinements = 2;
   double shift = 0;
 
-  /// Inputs that share a scale; 0: the whole row.
-  i64 group_size() const { return group == "row" ? 0 : std::stoll(group); }
-  /// Inputs that share a scale in most weights of a model.
-  double usual_group(const Config& c) const {
-    return static_cast<double>(group == "row" ? c.D : group_size());
-  }
-  /// Bits of a weight in the artefact.
-  double stored_bits(const Config& c) const {
-    return static_cast<double>(bits) + (16 + (symmetric ? 0 : static_cast<double>(bits))) / usual_group(c);
-  }
-  /// For the natural order.
-  IntSweepOptions sweep() const {
+  /// For the natural order, onto integers of so many bits.
+  IntSweepOptions sweep(i64 code_bits) const {
     IntSweepOptions s;
     s.damping = damping;
-    s.format = {static_cast<int>(bits), group_size(), symmetric};
+    s.format = format(code_bits);
     s.least_range = least_range;
     s.refinements = refinements;
     return s;
   }
-  /// What the sweep aims at: the weights W (N, K) f32, moved towards what makes good the layers before.
-  Tensor target(const Tensor& w, const Tensor& h, const InputMoments& inputs) const {
-    return inputs.g ? shifted_target(w, h, inputs.g->matrix(), damping, shift) : w;
-  }
+  IntSweepOptions sweep() const { return sweep(bits); }
 };
 
 /// How a sweep onto integers is done.
@@ -62,5 +43,22 @@ constexpr std::tuple sweep_fields{
                      "pass",
                      between(0, 1)),
 };
+
+/// What a sweep of one weight starts from.
+struct SweepTask {
+  /// W moved by `shift` towards what makes good the layers before (shifted_target.h), where inputs have G.
+  SweepTask(std::string name, const Weight& w, const InputMoments& inputs, double damping, double shift);
+
+  std::string name;
+  const Gram& gram;
+  Tensor h, target;  // (K, K), (N, K) f32
+  double damping;    // asked for
+};
+
+/// sweep_to_integers() with damping_for() in place of `sweep`'s damping, reported.
+Swept sweep_to_integers(Job& job,
+                        const SweepTask& task,
+                        IntSweepOptions sweep,
+                        const std::optional<Pruning>& pruning = {});
 
 }  // namespace pare

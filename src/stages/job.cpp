@@ -148,9 +148,8 @@ void Job::keep(const std::string& name,
 }
 
 void Job::change_config(const json& patch) {
-  patch_.merge_patch(patch);
-  json raw = source_->config_json();
-  raw.merge_patch(patch_);
+  patches_.push_back(patch);
+  const json raw = made_config();
   made_ = parse_config(raw, (source() / "config.json").string() + " as " + input_.stage + " changes it");
 }
 
@@ -222,9 +221,14 @@ void Job::write_tensors() const {
   writer.finish();
 }
 
-void Job::write_config() const {
+json Job::made_config() const {
   json raw = source_->config_json();
-  raw.merge_patch(patch_);
+  for (const json& p : patches_) raw.merge_patch(p);
+  return raw;
+}
+
+void Job::write_config() const {
+  json raw = made_config();
   auto [tensors, formats] = source_->packed([&](const std::string& name) { return journal_.contains(name); });
   for (const auto& [name, piece] : journal_)
     if (!piece.options.is_null()) {

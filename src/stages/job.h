@@ -132,7 +132,9 @@ class Job {
   JobInput input_;
   std::unique_ptr<SourceModel> source_;         // null without a source
   mutable std::optional<Model> packed_source_;  // mapped, once asked for
-  json patch_ = json::object();
+  json made_config() const;
+
+  std::vector<json> patches_;  // in the order in which they were asked for
   std::optional<Config> made_;
   std::map<std::string, Piece> journal_;
   std::map<std::string, std::map<i64, double>> series_;

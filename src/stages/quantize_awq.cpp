@@ -4,48 +4,38 @@
 #include "compress/clip_search.h"
 #include "compress/scale_search.h"
 #include "stages/calibrated.h"
+#include "stages/integer_format.h"
 #include "stages/scaled_block.h"
 
 namespace pare {
 namespace {
 
-struct Options : CalibrationOptions {
-  i64 bits = 4;
-  std::string group = "64";
-  bool symmetric = false;
+struct Options : CalibrationOptions, IntegerFormatOptions {
+  Options() { symmetric = false; }
+
   i64 steps = 20;
   bool clip = true;
   std::string store = "packed";
-
-  i64 group_size() const { return group == "row" ? 0 : std::stoll(group); }
-  IntGroupOptions format() const { return {static_cast<int>(bits), group_size(), symmetric}; }
 };
 
-constexpr std::tuple fields = std::tuple_cat(
-    std::tuple{
-        field("bits", &Options::bits, "bits of a weight", between(2, 8)),
-        field("group",
-              &Options::group,
-              "neighbouring inputs that share a scale",
-              one_of("32", "64", "128", "row")),
-        field("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
-        field("steps",
-              &Options::steps,
-              "powers between 0 and 1 that are tried; 1 never scales",
-              between(1, 200)),
-        field("clip", &Options::clip, "search each group's range as well (never of q and k)"),
-        field("store",
-              &Options::store,
-              "packed, or dense: scaled and not rounded, so that another stage can follow",
-              one_of("packed", "dense")),
-    },
-    calibration_fields<Options>);
+constexpr std::tuple fields =
+    std::tuple_cat(integer_format_fields<Options>,
+                   std::tuple{
+                       field("steps",
+                             &Options::steps,
+                             "powers between 0 and 1 that are tried; 1 never scales",
+                             between(1, 200)),
+                       field("clip", &Options::clip, "search each group's range as well (never of q and k)"),
+                       field("store",
+                             &Options::store,
+                             "packed, or dense: scaled and not rounded, so that another stage can follow",
+                             one_of("packed", "dense")),
+                   },
+                   calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double g = o.group == "row" ? static_cast<double>(m.config.D) : static_cast<double>(o.group_size());
-  const double bits = o.store == "dense" ? 32
-                                         : static_cast<double>(o.bits) +
-                                               (16 + (o.symmetric ? 0 : static_cast<double>(o.bits))) / g;
+  const double g = o.usual_group(m.config);
+  const double bits = o.store == "dense" ? 32 : o.stored_bits(m.config);
   const auto steps = static_cast<double>(o.steps);
   return calibrated_cost(o, m, bits, false, [&](double N, double K) {
     return steps * (2 * N * K * K + 60 * N * K) + (o.clip ? 10 * 8 * N * K * g : 0);

@@ -12,31 +12,21 @@
 #include "measure/machine.h"
 #include "model/backward.h"
 #include "stages/calibrated.h"
+#include "stages/integer_format.h"
 
 namespace pare {
 namespace {
 
-struct Options : CalibrationOptions {
+struct Options : CalibrationOptions, IntegerFormatOptions {
   Options() { tokens = 32768; }
 
-  i64 bits = 4;
-  std::string group = "64";
-  bool symmetric = true;
   i64 iterations = 200;
   i64 step_tokens = 2048;
-
-  i64 group_size() const { return group == "row" ? 0 : std::stoll(group); }
-  IntGroupOptions format() const { return {static_cast<int>(bits), group_size(), symmetric}; }
 };
 
 constexpr std::tuple fields = std::tuple_cat(
+    integer_format_fields<Options>,
     std::tuple{
-        field("bits", &Options::bits, "bits of a weight", between(2, 8)),
-        field("group",
-              &Options::group,
-              "neighbouring inputs that share a scale",
-              one_of("32", "64", "128", "row")),
-        field("symmetric", &Options::symmetric, "false stores a zero point per group as well"),
         field("iterations",
               &Options::iterations,
               "signed steps a block; 0 is plain rounding",
@@ -46,9 +36,7 @@ constexpr std::tuple fields = std::tuple_cat(
     calibration_fields<Options>);
 
 Cost estimate(const Options& o, const ModelShape& m) {
-  const double group = static_cast<double>(o.group_size() ? o.group_size() : m.config.D);
-  const auto bits = static_cast<double>(o.bits);
-  Cost cost = weight_pass_cost(m, bits + (16 + (o.symmetric ? 0 : bits)) / group, 0.1);
+  Cost cost = weight_pass_cost(m, o.stored_bits(m.config), 0.1);
   const LinearSizes sizes = linear_sizes(m.config);
   const auto parameters = static_cast<double>(sizes.parameters);
   const double rate = f32_gflop_per_s(0.03) * 1e9 * 0.5;

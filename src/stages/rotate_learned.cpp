@@ -16,19 +16,16 @@
 #include "model/backward.h"
 #include "model/load.h"
 #include "stages/calibration.h"
+#include "stages/integer_format.h"
 #include "stages/rotation.h"
 #include "stages/rotation_state.h"
 #include "train/examples.h"
 #include "train/schedule.h"
-#include "weights/int_group.h"
 
 namespace pare {
 namespace {
 
-struct Options : CalibrationOptions {
-  i64 bits = 4;
-  std::string group = "64";
-  bool symmetric = true;
+struct Options : CalibrationOptions, IntegerFormatOptions {
   i64 steps = 100, batch_tokens = 2048, check_every = 10;
   double angle = 0.02;
   double momentum = 0.9;
@@ -36,13 +33,8 @@ struct Options : CalibrationOptions {
 };
 
 constexpr std::tuple fields = std::tuple_cat(
+    integer_format_fields<Options>,  // of the rounding that is to follow
     std::tuple{
-        field("bits", &Options::bits, "bits of a weight that the rotation is made for", between(2, 8)),
-        field("group",
-              &Options::group,
-              "neighbouring inputs that will share a scale",
-              one_of("32", "64", "128", "row")),
-        field("symmetric", &Options::symmetric, "whether the scales will have no zero points"),
         field("steps", &Options::steps, "steps of the optimiser, 0 = random rotations", at_least(0)),
         field("batch_tokens", &Options::batch_tokens, "tokens of one step", at_least(8)),
         field("check_every",
@@ -131,11 +123,9 @@ class Learning {
   /// rotated(r) with every weight of the blocks rounded, as dense values.
   Model rounded(const RotationMatrices& r) const {
     Model m = weights_.rotated(r);
-    const IntGroupOptions format{
-        static_cast<int>(o_.bits), o_.group == "row" ? 0 : std::stoll(o_.group), o_.symmetric};
     for (LayerParams& y : m.params.layers)
       for (Weight* w : {&y.wq, &y.wk, &y.wv, &y.wo, &y.w_gate, &y.w_up, &y.w_down})
-        if (w->defined()) *w = Weight(quantize_int_group(w->dense_f32(), format).decode_all());
+        if (w->defined()) *w = Weight(quantize_int_group(w->dense_f32(), o_.format()).decode_all());
     return m;
   }
 

@@ -8,27 +8,10 @@
 
 #include "compress/gram.h"
 #include "model/forward.h"
+#include "stages/block_inputs.h"
 #include "stages/calibration.h"
 
 namespace pare {
-
-/// The inputs that linear layers of a block share: the norm's output before q, k and v; attention's before o;
-/// the norm's output before the MLP; the hidden before its last layer. A parallel block has no third.
-enum class BlockInput { attention, attention_out, mlp, mlp_out };
-inline constexpr std::array kBlockInputs{
-    BlockInput::attention, BlockInput::attention_out, BlockInput::mlp, BlockInput::mlp_out};
-/// "attention", "attention_out", …
-std::string block_input_name(BlockInput input);
-
-/// Linear layers that share an input, in the order in which a walk changes them.
-struct LinearGroup {
-  BlockInput input;
-  i64 width;  // of the input
-  std::vector<Weight LayerParams::*> members;
-};
-std::vector<LinearGroup> linear_groups(const Config& c);
-/// The name of a linear layer in the file: linear_name(c, 3, &LayerParams::wq).
-std::string linear_name(const Config& c, i64 layer, Weight LayerParams::*member);
 
 /// What becomes of a weight, given the moments of its inputs.
 using ChangeWeight =
@@ -36,16 +19,21 @@ using ChangeWeight =
 /// Whether packed weights are refused before any work, or changed like dense ones.
 enum class Takes { dense_weights, any_weight };
 
+/// Bytes of the MLP's hidden that a walk may keep.
+inline constexpr i64 kKeptHiddenBytes = i64{512} << 20;
+
 /// Through the blocks in order, inside a block through its groups in order (q k v, then o, then gate up, then
 /// down): `change` sees inputs that have come through everything changed before it; with_dense: and G, what
 /// they have to do with those of the dense model. Each weight is kept as soon as it is made; a killed job
-/// goes on with the next. Blocks are read one by one; the activations of all tokens between two blocks stay
-/// in memory, twice with_dense.
+/// goes on with the next. Blocks are read one by one and given back; the activations of all tokens between
+/// two blocks stay in memory, twice with_dense, and as much as kept_bytes of the MLP's hidden: it is
+/// wanted before and after `change` has its output layer, and made again where it was not kept.
 void walk_weights(Job& job,
                   const Calibration& calibration,
                   bool with_dense,
                   const ChangeWeight& change,
-                  Takes takes = Takes::dense_weights);
+                  Takes takes = Takes::dense_weights,
+                  i64 kept_bytes = kKeptHiddenBytes);
 
 /// Second moments by input; those a block does not have are missing.
 using BlockMoments = std::map<BlockInput, Gram>;

@@ -91,7 +91,7 @@ TEST_F(GramStoreTest, a_damaged_folder_is_named) {
   const GramStore store = GramStore::obtain(j, o_);
   for (const auto& entry : fs::recursive_directory_iterator(root_ / "store"))
     if (entry.path().filename() == "block-2.safetensors") fs::resize_file(entry.path(), 1000);
-  EXPECT_NE(refusal([&] { store.block(2); }).find("block-2.safetensors"), std::string::npos);
+  EXPECT_NE(refusal([&] { store.gram(2, BlockInput::mlp); }).find("block-2.safetensors"), std::string::npos);
 }
 
 TEST_F(GramStoreTest, shift_wants_inputs_that_have_come_through_compressed_layers) {

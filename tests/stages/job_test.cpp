@@ -242,5 +242,17 @@ TEST_F(JobTest, MissingSourceAndDataSayWhatToAdd) {
   }
 }
 
+TEST_F(JobTest, a_change_of_the_config_may_remove_a_key) {
+  Job j = job();
+  j.change_config({{"pare", {{"online_hadamard", {{"mlp", true}, {"qk", true}}}}}});
+  j.change_config({{"pare", {{"online_hadamard", {{"mlp", nullptr}}}}}, {"bos_token_id", nullptr}});
+  j.each_linear([](const std::string&, const Weight& w) { return w; });
+  j.finish();
+  const json made = read_json(root_ / "out" / "config.json");
+  EXPECT_EQ(made["pare"], json({{"online_hadamard", {{"qk", true}}}}));
+  EXPECT_FALSE(made.contains("bos_token_id"));
+  EXPECT_TRUE(read_json(kModel / "config.json").contains("bos_token_id"));
+}
+
 }  // namespace
 }  // namespace pare

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/signals.h"
 #include "compress/gptq.h"
+#include "compress/shifted_target.h"
 #include "model/forward.h"
 #include "model/load.h"
 #include "refusal.h"
@@ -166,6 +167,54 @@ TEST_F(WalkTest, a_killed_walk_ends_in_the_same_artefact) {
     return read_file(root_ / "out" / "model.safetensors");
   };
   EXPECT_EQ(bytes_of({}), bytes_of({0, 2, 5, 1}));
+}
+
+TEST_F(WalkTest, hidden_made_twice_gives_the_same_bits_as_hidden_kept) {
+  const auto made = [&](const std::string& model, i64 kept_bytes) {
+    fs::remove_all(root_);
+    fs::create_directories(root_ / "work"), fs::create_directories(root_ / "out");
+    Job j = job(kModels / model);
+    const Calibration c = random_ids(j.config(), std::vector<i64>(40, 200));  // two chunks
+    walk_weights(
+        j,
+        c,
+        true,
+        [](const std::string&, const Weight& w, const InputMoments& inputs) {
+          IntSweepOptions o;
+          o.format = {3, 32, true};
+          const Tensor h = inputs.h.matrix();
+          return sweep_to_integers(shifted_target(w.decode_all(), h, inputs.g->matrix(), 0.01, 1), h, o)
+              .weight;
+        },
+        Takes::dense_weights,
+        kept_bytes);
+    j.finish();
+    return read_file(root_ / "out" / "model.safetensors");
+  };
+  for (const std::string model : {"llama31-rope", "phi"}) {
+    const std::string kept = made(model, kKeptHiddenBytes);
+    EXPECT_EQ(kept, made(model, 0)) << model;
+    const i64 one_chunk = i64{4096} * 256 * 2 * 4;
+    EXPECT_EQ(kept, made(model, one_chunk)) << model;
+  }
+}
+
+TEST_F(WalkTest, a_mixture_gives_each_part_its_share_of_the_tokens) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += fmt::format("{} and ", i);
+  write_file_atomic(root_ / "text.txt", text);
+  const std::string file = (root_ / "text.txt").string();
+  CalibrationOptions o;
+  o.tokens = 1000, o.length = 64;
+  const Calibration mixed = calibration_of(o, job(kShipped, "sums:train * 3 + " + file));
+  EXPECT_EQ(mixed.tokens, 1000);
+  i64 tokens = 0, from_text = 0;
+  for (const std::vector<i32>& ids : mixed.sequences) {
+    if (tokens >= 750) from_text += static_cast<i64>(ids.size());
+    tokens += static_cast<i64>(ids.size());
+  }
+  EXPECT_EQ(from_text, 250);
+  EXPECT_THROW(calibration_of(o, job(kShipped, "sums:train * 0 + " + file)), Error);
 }
 
 TEST_F(WalkTest, importance_is_a_weight_of_mean_one_and_digits_count_more) {

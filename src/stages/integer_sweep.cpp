@@ -1,0 +1,23 @@
+#include "stages/integer_sweep.h"
+
+#include "compress/shifted_target.h"
+
+namespace pare {
+
+SweepTask::SweepTask(
+    std::string name_, const Weight& w, const InputMoments& inputs, double damping_, double shift)
+    : name(std::move(name_)), gram(inputs.h), h(gram.matrix()), target(w.decode_all()), damping(damping_) {
+  if (inputs.g) target = shifted_target(target, h, inputs.g->matrix(), damping, shift);
+}
+
+Swept sweep_to_integers(Job& job,
+                        const SweepTask& task,
+                        IntSweepOptions sweep,
+                        const std::optional<Pruning>& pruning) {
+  sweep.damping = damping_for(task.damping, task.gram);
+  Swept swept = sweep_to_integers(task.target, task.h, sweep, pruning);
+  report_sweep(job, task.name, swept, task.target, task.h, task.gram, task.damping);
+  return swept;
+}
+
+}  // namespace pare
