@@ -254,5 +254,22 @@ TEST_F(JobTest, a_change_of_the_config_may_remove_a_key) {
   EXPECT_TRUE(read_json(kModel / "config.json").contains("bos_token_id"));
 }
 
+TEST_F(JobTest, rounding_a_pruned_model_may_leave_its_zeros_out) {
+  const fs::path pruned = root_ / "pruned";
+  run("prune.magnitude", {{"sparsity", 0.6}, {"store", "dense"}});
+  fs::rename(root_ / "out", pruned);
+  const auto made = [&](const std::string& store) {
+    fs::remove_all(root_ / "work"), fs::remove_all(root_ / "out");
+    fs::create_directories(root_ / "work"), fs::create_directories(root_ / "out");
+    return load_model(run("quantize.rtn", {{"bits", 4}, {"group", "64"}, {"store", store}}, pruned)).params;
+  };
+  const Weight dense = made("dense").layers[1].w_up, mask = made("mask").layers[1].w_up;
+  EXPECT_EQ(dense.format().name(), "int4_g64");
+  EXPECT_EQ(mask.format().name(), "sparse_int4_g64");
+  EXPECT_LT(mask.bytes(), dense.bytes());
+  const Tensor a = dense.decode_all(), b = mask.decode_all();
+  EXPECT_TRUE(std::equal(a.f32(), a.f32() + a.count(), b.f32()));
+}
+
 }  // namespace
 }  // namespace pare
