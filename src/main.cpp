@@ -36,6 +36,7 @@ constexpr Command kCommands[] = {
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},
     {"pull", "get a model from the Hugging Face hub", pare::cli::pull},
     {"convert", "between Hugging Face folders, dense or quantised, and GGUF files", pare::cli::convert},
+    {"imatrix", "what inputs count, for rounding to GGUF blocks", pare::cli::imatrix},
     {"compare", "paired statistics between variants of runs", pare::cli::compare},
     {"runs", "recorded runs", pare::cli::runs},
     {"show", "one recorded run", pare::cli::show},

@@ -16,6 +16,7 @@ int chat_template(int argc, char** argv);
 int info(int argc, char** argv);
 int pull(int argc, char** argv);
 int convert(int argc, char** argv);
+int imatrix(int argc, char** argv);
 int compare(int argc, char** argv);
 int runs(int argc, char** argv);
 int show(int argc, char** argv);

@@ -10,6 +10,7 @@
 #include "model/hf_quantised_export.h"
 #include "model/load.h"
 #include "model/peft_export.h"
+#include "stages/collect_imatrix.h"
 #include "store/resolve.h"
 
 namespace pare::cli {
@@ -51,11 +52,41 @@ std::string type_help() {
   return text;
 }
 
-Converted convert_model(const fs::path& source,
-                        const fs::path& out,
-                        const std::string& to,
-                        const std::string& type) {
-  // What is asked for is checked before a model is read.
+struct Asked {
+  std::string to, type;
+  std::string imatrix, calib;  // a file, and the text to measure it on when it is not there
+};
+
+/// What is asked for is checked before a model is read.
+void expect_importance_of_use(const Asked& asked, const std::optional<GgufScheme>& scheme) {
+  if (asked.imatrix.empty() && asked.calib.empty()) return;
+  if (!scheme || !scheme->quantised())
+    throw user_error(
+        "convert: --imatrix and --calib say how to round to the blocks of a GGUF file; they go with "
+        "--to gguf and a --type of blocks such as q4_k_m");
+  std::error_code none;
+  if (asked.calib.empty() && !fs::exists(asked.imatrix, none))
+    throw user_error("{}: no such file; --calib TEXT would measure it", asked.imatrix);
+}
+
+/// The file that was asked for, or what is measured now, and kept under its name.
+std::optional<Imatrix> imatrix_for(const Asked& asked, const fs::path& source) {
+  std::error_code none;
+  if (!asked.imatrix.empty() && fs::exists(asked.imatrix, none)) return read_imatrix(asked.imatrix);
+  if (asked.calib.empty()) return {};
+  Imatrix measured = collect_imatrix(source, asked.calib, {}, 0);
+  if (!asked.imatrix.empty()) {
+    write_imatrix(asked.imatrix, measured);
+    measured.file = asked.imatrix;
+  }
+  return measured;
+}
+
+Converted convert_model(const fs::path& source, const fs::path& out, const Asked& asked) {
+  const std::string &to = asked.to, &type = asked.type;
+  std::optional<GgufScheme> scheme;
+  if (to == "gguf" && !type.empty()) scheme = gguf_scheme(type);
+  expect_importance_of_use(asked, scheme);
   if (to == "hf") {
     const auto dtype = hf_dtype(type);
     return export_hf(load_model(source), source, dtype, out);
@@ -70,10 +101,9 @@ Converted convert_model(const fs::path& source,
     expect_hf_quantised_type(to, type);
     return export_hf_quantised(load_model(source), source, to, type, out);
   }
-  std::optional<GgufScheme> scheme;
-  if (!type.empty()) scheme = gguf_scheme(type);
   if (out.extension() != ".gguf") throw user_error("{}: the name of a GGUF file ends in .gguf", out.string());
-  return export_gguf(load_model(source), source, scheme, out);
+  const std::optional<Imatrix> importance = imatrix_for(asked, source);
+  return export_gguf(load_model(source), source, scheme, out, importance ? &*importance : nullptr);
 }
 
 }  // namespace
@@ -83,19 +113,27 @@ int convert(int argc, char** argv) {
       "convert",
       "Write a model as a Hugging Face folder, dense or quantised for other tools, as a GGUF file, or its "
       "low-rank parts as a PEFT adapter.");
-  std::string model, out, to, type;
+  std::string model, out;
+  Asked asked;
   parser.app()
       .add_option("model", model, "a directory, a .gguf file, a shipped model, or an artefact's id")
       ->required();
   parser.app().add_option("out", out, "the folder or .gguf file to write; must not exist")->required();
-  parser.app().add_option("--to", to, "format")->required()->check(one_of(formats()));
-  parser.app().add_option("--type", type, type_help());
+  parser.app().add_option("--to", asked.to, "format")->required()->check(one_of(formats()));
+  parser.app().add_option("--type", asked.type, type_help());
+  parser.app().add_option(
+      "--imatrix", asked.imatrix, "gguf: round by this importance matrix, of llama.cpp or `pare imatrix`");
+  parser.app().add_option(
+      "--calib",
+      asked.calib,
+      "gguf: the text to measure the importance matrix on when --imatrix names no file that "
+      "exists: a file, a .jsonl of problems, or sums:train");
   if (!parser.parse(argc, argv)) return 0;
   std::error_code none;
   if (fs::exists(fs::symlink_status(out, none)))
     throw user_error("{}: exists already; give a new name or remove it", out);
   const fs::path source = resolve_model(model, Store(parser.common().store));
-  const Converted done = convert_model(source, out, to, type);
+  const Converted done = convert_model(source, out, asked);
   if (parser.common().json) {
     print_json({{"out", out},
                 {"tensors", done.tensors},

@@ -9,6 +9,7 @@
 #include "base/signals.h"
 #include "base/threads.h"
 #include "io/gguf.h"
+#include "model/gguf_importance.h"
 #include "model/gguf_metadata.h"
 #include "model/gguf_names.h"
 #include "weights/ggml_block.h"
@@ -38,11 +39,16 @@ Tensor decoded(const std::string& name, GgmlType type, i64 cols, const Tensor& e
 
 class Exporter {
  public:
-  Exporter(const Model& m, const std::optional<GgufScheme>& scheme)
-      : m_(m), scheme_(scheme), progress_("convert, million weights", m.config.parameters() / kMillion + 1) {}
+  Exporter(const Model& m, const std::optional<GgufScheme>& scheme, const Imatrix* imatrix)
+      : m_(m),
+        scheme_(scheme),
+        rounding_(imatrix ? Rounding::by_importance : Rounding::plain),
+        progress_("convert, million weights", m.config.parameters() / kMillion + 1) {
+    if (imatrix) importance_ = importance_of(m, *imatrix, done.lost);
+  }
 
   GgmlType type_of(const std::string& gguf_name, const Weight& w) const {
-    return scheme_ ? scheme_type(*scheme_, m_.config, gguf_name, w.cols()) : type_as_it_is(w);
+    return scheme_ ? scheme_type(*scheme_, m_.config, gguf_name, w.cols(), rounding_) : type_as_it_is(w);
   }
 
   /// `order` as in interleaved_rows(), or empty.
@@ -92,8 +98,12 @@ class Exporter {
     });
     expect_finite_weight(name.c_str(), values);
     u8* encoded = out.data<u8>();
+    const auto found = importance_.find(name);
+    const float* importance =
+        found != importance_.end() && found->second.defined() ? found->second.f32() : nullptr;
     parallel_rows(last - first, 1, [&](i64 begin, i64 end) {
-      for (i64 n = begin; n < end; ++n) encode_ggml(type, to + n * cols, cols, encoded + n * bytes);
+      for (i64 n = begin; n < end; ++n)
+        encode_ggml(type, to + n * cols, cols, importance, encoded + n * bytes);
     });
     const double error = largest_difference(values, decoded(name, type, cols, out));
     if (!std::isfinite(error))
@@ -105,6 +115,8 @@ class Exporter {
 
   const Model& m_;
   const std::optional<GgufScheme>& scheme_;
+  Rounding rounding_;
+  std::map<std::string, Tensor> importance_;  // by name in the file
   i64 written_ = 0;
   Progress progress_;
 };
@@ -120,11 +132,15 @@ std::vector<i64> dims_of(const Shape& shape) {
 Converted export_gguf(const Model& m,
                       const fs::path& source,
                       const std::optional<GgufScheme>& scheme,
-                      const fs::path& out) {
+                      const fs::path& out,
+                      const Imatrix* imatrix) {
   const Config& c = m.config;
   expect_no_online_hadamard(c, source.string());
+  if (imatrix && !(scheme && scheme->quantised()))
+    throw user_error("an importance matrix says how to round to blocks, and {} has none; name another type",
+                     scheme ? scheme->name : "a model as it is");
   const GgufArchitecture& architecture = gguf_architecture_of(c);
-  Exporter exporter(m, scheme);
+  Exporter exporter(m, scheme, imatrix);
   const auto order_of = [&](const std::string& hf_name) {
     const i64 heads = reordered_heads(architecture, c, hf_name);
     return heads ? interleaved_rows(heads, c.E) : std::vector<i64>();
@@ -142,7 +158,8 @@ Converted export_gguf(const Model& m,
   Converted& done = exporter.done;
   done.tensors = static_cast<i64>(entries.size());
   const GgmlType embed = exporter.type_of("token_embd.weight", m.params.embed);
-  const GgufMetadata metadata = gguf_metadata(c, source, scheme, embed, done.lost);
+  GgufMetadata metadata = gguf_metadata(c, source, scheme, embed, done.lost);
+  if (imatrix) add_imatrix_metadata(*imatrix, metadata);
   GgufWriter writer(out, metadata, entries);
   if (divisors.defined()) writer.write("rope_freqs.weight", divisors.raw(), divisors.bytes());
   each_param(m.params, c, [&](const std::string& name, const auto& member, const Shape&) {

@@ -26,8 +26,13 @@ GgmlType value_type(const std::string& mix, const Config& c, i64 layer, GgmlType
   return base;
 }
 
-GgmlType down_type(const std::string& mix, const Config& c, i64 layer, GgmlType base) {
+GgmlType down_type(const std::string& mix, const Config& c, i64 layer, GgmlType base, Rounding rounding) {
   const bool more = worth_more_bits(layer, c.L);
+  // Without an importance a minimum of its own makes these matrices worse, says llama.cpp.
+  if (rounding == Rounding::by_importance && layer < c.L / 8) {
+    if (mix == "q4_0") return GgmlType::q4_1;
+    if (mix == "q5_0") return GgmlType::q5_1;
+  }
   if (mix == "q2_k") return GgmlType::q3_k;
   if (mix == "q3_k_m") return layer < c.L / 16 ? GgmlType::q5_k : GgmlType::q4_k;
   if (mix == "q3_k_l") return GgmlType::q5_k;
@@ -42,12 +47,12 @@ GgmlType output_type(const std::string& mix, GgmlType base) {
   return mix == "q3_k_l" ? GgmlType::q5_k : base;
 }
 
-GgmlType mixed_type(const GgufScheme& scheme, const Config& c, const std::string& name) {
+GgmlType mixed_type(const GgufScheme& scheme, const Config& c, const std::string& name, Rounding rounding) {
   const bool is_head = name == "output.weight" || (c.tied && name == "token_embd.weight");
   if (is_head) return scheme.base == GgmlType::q8_0 ? GgmlType::q8_0 : GgmlType::q6_k;
   const i64 layer = layer_of(name);
   if (name.ends_with(".attn_v.weight")) return value_type(scheme.name, c, layer, scheme.base);
-  if (name.ends_with(".ffn_down.weight")) return down_type(scheme.name, c, layer, scheme.base);
+  if (name.ends_with(".ffn_down.weight")) return down_type(scheme.name, c, layer, scheme.base, rounding);
   if (name.ends_with(".attn_output.weight")) return output_type(scheme.name, scheme.base);
   return scheme.base;
 }
@@ -103,8 +108,9 @@ const GgufScheme& gguf_scheme(const std::string& name) {
                    fmt::join(names, ", "));
 }
 
-GgmlType scheme_type(const GgufScheme& scheme, const Config& c, const std::string& gguf_name, i64 cols) {
-  return scheme.quantised() ? fitting_type(mixed_type(scheme, c, gguf_name), cols) : scheme.base;
+GgmlType scheme_type(
+    const GgufScheme& scheme, const Config& c, const std::string& gguf_name, i64 cols, Rounding rounding) {
+  return scheme.quantised() ? fitting_type(mixed_type(scheme, c, gguf_name, rounding), cols) : scheme.base;
 }
 
 }  // namespace pare

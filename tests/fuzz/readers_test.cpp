@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "fuzz/mutator.h"
 #include "io/gguf.h"
+#include "io/imatrix.h"
 #include "io/safetensors.h"
 #include "model/config.h"
 #include "model/gguf_config.h"
@@ -127,6 +128,40 @@ TEST_F(Fuzz, gguf) {
     const Gguf file = Gguf::open(path);
     gguf_config(file);
     if (has_gguf_vocabulary(path)) read_gguf_tokenizer(path);
+  });
+}
+
+/// The older form of importance matrices: two entries, calls, the dataset.
+std::string older_imatrix() {
+  std::string out;
+  const auto put_number = [&](i32 value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  const auto put_text = [&](const std::string& text) {
+    put_number(static_cast<i32>(text.size()));
+    out += text;
+  };
+  put_number(2);
+  for (const char* name : {"blk.0.attn_q.weight", "blk.0.ffn_down.weight"}) {
+    put_text(name);
+    put_number(3), put_number(4);
+    const float values[4] = {1, 2.5f, 0, 7};
+    out.append(reinterpret_cast<const char*>(values), sizeof values);
+  }
+  put_number(3);
+  put_text("wiki.txt");
+  return out;
+}
+
+TEST_F(Fuzz, imatrix) {
+  Imatrix two{{}, {"wiki.txt"}, 3, 512, {}};
+  two.entries["blk.0.attn_q.weight"] = {Tensor::of({4}, std::vector<float>{1, 2, 3, 4}), {10}};
+  two.entries["blk.0.ffn_down.weight"] = {Tensor::of({4}, std::vector<float>{1, 2, 3, 4}), {10, 0}};
+  write_imatrix(folder_ / "seed.gguf", two);
+  Mutator mutator(8,
+                  {read_file(folder_ / "seed.gguf"), older_imatrix()},
+                  {".in_sum2", ".counts", "imatrix", std::string(8, '\0'), "\xff\xff\xff\x7f"});
+  check(mutator, runs(4000), [&](const std::string& input) {
+    const Imatrix found = read_imatrix(put("x.imatrix", input));
+    for (const auto& [name, entry] : found.entries) (void)entry.mean_square();
   });
 }
 

@@ -25,7 +25,8 @@ i64 differing_bytes(const Tensor& a, const Tensor& b) {
 struct Case {
   std::string key, input;
   GgmlType type;
-  bool by_us;  // made without an importance matrix
+  bool by_us;  // from an input that is there
+  bool imatrix;
 };
 
 std::vector<Case> cases() {
@@ -34,8 +35,7 @@ std::vector<Case> cases() {
   for (const json& c : all["cases"]) {
     const auto type = ggml_type_named(c["type"].get<std::string>());
     if (type && ggml_type_info(*type).packed)
-      out.push_back(
-          {c["key"], c.value("input", ""), *type, c.contains("input") && !c["imatrix"].get<bool>()});
+      out.push_back({c["key"], c.value("input", ""), *type, c.contains("input"), c.value("imatrix", false)});
   }
   return out;
 }
@@ -57,18 +57,25 @@ TEST(GgmlBlocks, DecodeToTheReferencesFloatsBitForBit) {
 TEST(GgmlBlocks, EncodeToTheReferencesBytes) {
   if (!fs::exists(kFolder)) GTEST_SKIP() << kFolder << " is not here";
   const SafeTensors file = SafeTensors::open(kFolder / "blocks.safetensors");
-  int seen = 0;
+  int seen = 0, with_importance = 0;
   for (const Case& c : cases()) {
     if (!c.by_us) continue;
     SCOPED_TRACE(c.key);
     const Tensor in = file.tensor("in." + c.input), want = file.tensor(c.key + ".packed");
-    Tensor out = Tensor::zeros(want.shape(), DType::u8);
+    Tensor out = Tensor::zeros(want.shape(), DType::u8), importance;
+    if (c.imatrix) importance = scaled_importance(c.key, file.tensor("imatrix." + c.input), in.dim(1));
     for (i64 n = 0; n < in.dim(0); ++n)
-      encode_ggml(c.type, in.f32() + n * in.dim(1), in.dim(1), out.data<u8>() + n * out.dim(1));
+      encode_ggml(c.type,
+                  in.f32() + n * in.dim(1),
+                  in.dim(1),
+                  importance.defined() ? importance.f32() : nullptr,
+                  out.data<u8>() + n * out.dim(1));
     EXPECT_EQ(differing_bytes(out, want), 0) << "of " << out.bytes();
     ++seen;
+    with_importance += c.imatrix;
   }
-  EXPECT_EQ(seen, 33);
+  EXPECT_EQ(seen, 53);
+  EXPECT_EQ(with_importance, 20);
 }
 
 TEST(GgmlBlocks, HalvesAreTheReferencesToo) {
