@@ -125,6 +125,7 @@ BENCHMARK(one_token)
     ->ArgsProduct({{f32, bf16, f16, int8, int8_g128, int4_g64}, {896}, {4864}, {0}})
     ->ArgsProduct({{bf16, f16, int8, int8_g128, int4_g64}, {2048}, {2048}, {0}})
     ->ArgsProduct({{bf16, f16, int8, int8_g128, int4_g64}, {5632}, {2048}, {0}})
+    ->ArgsProduct({{bf16, f16, int8, int4_g64}, {4096}, {11008}, {0}})
     ->Unit(benchmark::kMillisecond)
     ->UseManualTime()
     ->Iterations(15);

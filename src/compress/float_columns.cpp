@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "weights/int_grid.h"
+#include "weights/transpose.h"
 
 namespace pare {
 
@@ -11,28 +12,39 @@ FloatColumns::FloatColumns(i64 N, i64 K, ColumnGroups groups, const FloatGroupOp
     : groups_(std::move(groups)),
       format_(format),
       global_(global),
-      codes_(Tensor::empty({N, K}, DType::u8)),
-      scales_(Tensor::zeros({N, groups_.count}, format.scale == BlockScale::real ? DType::f32 : DType::u8)),
-      divisors_(Tensor::zeros({N, groups_.count})) {}
+      codes_(Tensor::empty({K, N}, DType::u8)),
+      scales_(Tensor::zeros({groups_.count, N}, format.scale == BlockScale::real ? DType::f32 : DType::u8)),
+      divisors_(Tensor::zeros({groups_.count, N})) {}
 
-float FloatColumns::decide(i64 n, i64 k, const float* row) {
-  const auto at = static_cast<std::size_t>(k);
-  const i64 block = n * groups_.count + groups_.group[at];
-  float& divisor = divisors_.f32()[block];
-  if (groups_.begins(k)) {
+void FloatColumns::choose_scales(const ColumnTile& tile, i64 k) {
+  const i64 g = groups_.group[static_cast<std::size_t>(k)], N = codes_.dim(1);
+  for (i64 r = 0; r < tile.rows; ++r) {
     float largest = 0;
-    for (i64 i = k; i < groups_.end[at]; ++i) largest = std::max(largest, std::abs(row[i]));
+    for (i64 i = k; i < group_end(k); ++i) largest = std::max(largest, std::abs(tile.column(i)[r]));
     const EncodedScale scale = encode_scale(format_, global_, largest);
-    divisor = scale.divisor;
+    const i64 at = g * N + tile.n0 + r;
+    divisors_.f32()[at] = scale.divisor;
     if (format_.scale == BlockScale::real)
-      scales_.f32()[block] = scale.value;
+      scales_.f32()[at] = scale.value;
     else
-      scales_.data<u8>()[block] = scale.code;
+      scales_.data<u8>()[at] = scale.code;
   }
-  const u8 code = encode_value(format_, row[k], divisor);
-  codes_.data<u8>()[n * codes_.dim(1) + k] = code;
-  const float value = format_.element == MiniFloat::e4m3 ? e4m3_value(code) : e2m1_value(code);
-  return stored_scale(value * divisor, format_.values);
 }
+
+void FloatColumns::decide(const ColumnTile& tile, i64 k, float* q) {
+  if (groups_.begins(k)) choose_scales(tile, k);
+  const i64 N = codes_.dim(1);
+  const float* w = tile.column(k);
+  const float* divisors = divisors_.f32() + groups_.group[static_cast<std::size_t>(k)] * N + tile.n0;
+  u8* codes = codes_.data<u8>() + k * N + tile.n0;
+  for (i64 r = 0; r < tile.rows; ++r) {
+    codes[r] = encode_value(format_, w[r], divisors[r]);
+    const float value = format_.element == MiniFloat::e4m3 ? e4m3_value(codes[r]) : e2m1_value(codes[r]);
+    q[r] = stored_scale(value * divisors[r], format_.values);
+  }
+}
+
+Tensor FloatColumns::codes() const { return transposed(codes_); }
+Tensor FloatColumns::scales() const { return transposed(scales_); }
 
 }  // namespace pare

@@ -13,19 +13,22 @@ class FloatColumns final : public ColumnRule {
   /// REQUIRES: blocks of one row; each group of `groups` is one run.
   FloatColumns(i64 N, i64 K, ColumnGroups groups, const FloatGroupOptions& format, float global);
 
-  float decide(i64 n, i64 k, const float* row) override;
+  void decide(const ColumnTile& tile, i64 k, float* q) override;
+  i64 reads_to(i64 k) const override { return groups_.begins(k) ? group_end(k) : k + 1; }
   i64 group_end(i64 k) const override { return groups_.end[static_cast<std::size_t>(k)]; }
 
   /// u8 (N, K) in the order of the sweep, one code a byte.
-  const Tensor& codes() const { return codes_; }
+  Tensor codes() const;
   /// (N, G) in the order of the weight: f32 of real scales, else u8.
-  const Tensor& scales() const { return scales_; }
+  Tensor scales() const;
 
  private:
+  void choose_scales(const ColumnTile& tile, i64 k);
+
   ColumnGroups groups_;
   FloatGroupOptions format_;
   float global_;
-  Tensor codes_, scales_, divisors_;  // divisors: f32 (N, G)
+  Tensor codes_, scales_, divisors_;  // u8 (K, N); f32 or u8 (G, N); f32 (G, N)
 };
 
 }  // namespace pare

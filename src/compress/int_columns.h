@@ -5,6 +5,7 @@
 
 #include "compress/column_groups.h"
 #include "compress/column_sweep.h"
+#include "compress/int_columns_cpu.h"
 #include "weights/int_grid.h"
 
 namespace pare {
@@ -20,23 +21,29 @@ class IntColumns final : public ColumnRule {
   /// Fits all grids now, on w (N, K) in the order of the sweep: for orders that tear groups apart.
   void fit_all(const Tensor& w);
 
-  float decide(i64 n, i64 k, const float* row) override;
+  void decide(const ColumnTile& tile, i64 k, float* q) override;
+  i64 reads_to(i64 k) const override { return fits_at(k) ? group_end(k) : k + 1; }
   i64 group_end(i64 k) const override { return groups_.end[static_cast<std::size_t>(k)]; }
 
   /// codes u8 (N, K) in the order of the sweep; scales f32 and zeros u8 (N, G) in that of the weight.
-  const Tensor& codes() const { return codes_; }
+  Tensor codes() const;
   Tensor scales() const;
   Tensor zeros() const;
   /// Whether all scales keep their precision in f16.
   bool fit_f16() const;
 
  private:
+  bool fits_at(i64 k) const { return !fitted_ && groups_.begins(k); }
+  void fit_tile(const ColumnTile& tile, i64 k);
+  void put(i64 n, i64 g, const IntGrid& grid);
+
   ColumnGroups groups_;
   Tensor importance_;
   FitGrid fit_;
   bool fitted_ = false;
-  std::vector<IntGrid> grids_;
-  Tensor codes_;
+  Tensor scale_, low_, high_;  // f32 (G, N): cpu::RowGrids of each group
+  Tensor codes_;               // u8 (K, N)
+  cpu::RoundToGrids round_ = cpu::round_to_grids_kernel();
 };
 
 }  // namespace pare

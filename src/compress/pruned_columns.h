@@ -22,21 +22,25 @@ class PrunedColumns final : public ColumnRule {
   PrunedColumns(i64 N, i64 K, Pruning pruning, ColumnRule* inner);
 
   void begin_block(const Tensor& w, i64 k0, i64 k1, const Tensor& u) override;
-  float decide(i64 n, i64 k, const float* row) override;
+  void decide(const ColumnTile& tile, i64 k, float* q) override;
+  i64 reads_to(i64 k) const override;
   i64 group_end(i64 k) const override;
 
   /// u8 (N, K), 1 = kept, after the sweep.
-  const Tensor& mask() const { return pruning_.mask; }
+  Tensor mask() const;
 
  private:
-  void choose_pattern(i64 k, const float* row, u8* keep) const;
-  float kept_value(i64 n, i64 k, const float* row);
+  bool has_patterns() const { return !mask_is_given_ && pruning_.of != 0; }
+  void choose_pattern(const ColumnTile& tile, i64 k);
+  void decide_kept(const ColumnTile& tile, i64 k, float* q);
+  u8* keep(const ColumnTile& tile, i64 k) { return keep_.data<u8>() + k * N_ + tile.n0; }
 
+  i64 N_, K_;
   Pruning pruning_;
-  bool fixed_;
+  bool mask_is_given_;
+  Tensor keep_;  // u8 (K, N)
   ColumnRule* inner_;
   std::vector<float> inverse_u2_;  // 1/U[k,k]²
-  Tensor masked_;                  // (N, K): rows as the inner rule sees them
 };
 
 }  // namespace pare

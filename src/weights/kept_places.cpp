@@ -56,6 +56,7 @@ KeptPlaces::KeptPlaces(const std::string& where, i64 rows, i64 cols, KeptPattern
   if (pattern == KeptPattern::two_of_four && cols % kGroup != 0)
     throw user_error("{}{}: {} columns are no whole number of groups of four", where, suffix(), cols);
   expect_stored(where, suffix(), stored_, {rows, bytes_of_row(pattern, cols)}, DType::u8);
+  bytes_ = stored_.data<u8>(), row_bytes_ = stored_.dim(1), runs_ = runs_of_row(cols);
   before_.reserve(static_cast<std::size_t>(rows + 1));
   if (pattern == KeptPattern::any)
     count_bits(where);
@@ -97,10 +98,10 @@ const char* kept_pattern_name(KeptPattern pattern) { return pattern == KeptPatte
 
 const char* KeptPlaces::suffix() const { return pattern_ == KeptPattern::any ? ".mask" : ".pairs"; }
 
-KeptRun KeptPlaces::run(i64 n, i64 k, i64 end, u8* room) const {
-  const u8* row = stored_.data<u8>() + n * stored_.dim(1);
+KeptRun KeptPlaces::part_of_run(i64 n, i64 k, i64 end, u8* room) const {
+  const u8* row = bytes_ + n * row_bytes_;
   if (pattern_ == KeptPattern::any) {
-    const i64 r = k / kKeptRun, begin = r * kKeptRun, runs = runs_of_row(cols_);
+    const i64 r = k / kKeptRun, begin = r * kKeptRun, runs = runs_;
     const u32* counts = counts_.data() + n * runs;
     const u8* mask = row + begin / 8;
     const i64 to_run = counts[r], to_next = r + 1 < runs ? counts[r + 1] : kept_in(n);

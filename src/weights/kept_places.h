@@ -11,6 +11,7 @@
 //
 // Values are counted when this is made: 4 bytes of memory for kKeptRun weights, which are not stored.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -56,18 +57,30 @@ class KeptPlaces {
   static i64 run_end(i64 k) { return (k / kKeptRun + 1) * kKeptRun; }
   /// Row n, columns [k, end) with end ≤ run_end(k). The mask lies in `room` (kRoom bytes) or in the tensor.
   static constexpr i64 kRoom = kKeptRun / 8 + 8;
-  KeptRun run(i64 n, i64 k, i64 end, u8* room) const;
+  KeptRun run(i64 n, i64 k, i64 end, u8* room) const {
+    if (pattern_ != KeptPattern::any || k % kKeptRun != 0 || end != std::min(cols_, k + kKeptRun))
+      return part_of_run(n, k, end, room);
+    // A whole run, as products ask for it.
+    const i64 r = k / kKeptRun, at = n * runs_ + r;
+    const i64 first = counts_[static_cast<std::size_t>(at)];
+    const i64 next = r + 1 < runs_ ? counts_[static_cast<std::size_t>(at + 1)] : kept_in(n);
+    return {bytes_ + n * row_bytes_ + k / 8, k, first, next - first};
+  }
 
   /// u8 (N, K), 1 = kept.
   Tensor unpacked() const;
 
  private:
+  KeptRun part_of_run(i64 n, i64 k, i64 end, u8* room) const;
   void count_bits(const std::string& where);
   void count_pairs(const std::string& where);
 
   i64 cols_ = 0;
   KeptPattern pattern_ = KeptPattern::any;
   Tensor stored_;
+  const u8* bytes_ = nullptr;  // of stored_, and how many a row has
+  i64 row_bytes_ = 0;
+  i64 runs_ = 0;                // of a row
   std::vector<i64> before_{0};  // (N + 1)
   std::vector<u32> counts_;     // (N, ⌈K/kKeptRun⌉) of a mask: values of the row before each run
 };

@@ -12,6 +12,8 @@
 namespace pare {
 namespace {
 
+constexpr i64 kRowsAtOnce = 16;  // of a tile of a product
+
 bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
 float float_at(const Tensor& t, i64 i) {
   if (!is_half(t.dtype())) return t.f32()[i];
@@ -87,25 +89,38 @@ json SparseMaskWeight::options() const {
 }
 
 void SparseMaskWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
-  const i64 width = dtype_bytes(values_.dtype()), kept = places_.kept();
+  for (i64 k = k0; k < k1; k = KeptPlaces::run_end(k)) {
+    const i64 end = std::min(k1, KeptPlaces::run_end(k));
+    for (i64 n = n0; n < n1; n += kRowsAtOnce)
+      decode_run(n, std::min(n1, n + kRowsAtOnce), k, end, dst + (n - n0) * stride + (k - k0), stride);
+  }
+  if (scales_.defined()) round_tile_to(scales_.dtype(), dst, n1 - n0, k1 - k0, stride);
+}
+
+/// At most kRowsAtOnce rows of columns that lie in one run.
+void SparseMaskWeight::decode_run(i64 n0, i64 n1, i64 k, i64 end, float* dst, i64 stride) const {
+  const DType type = values_.dtype();
+  const i64 width = dtype_bytes(type), kept = places_.kept(), rows = n1 - n0;
   const auto* values = static_cast<const u8*>(values_.raw());
-  u8 room[KeptPlaces::kRoom];
-  alignas(16) u8 last[(kKeptRun + cpu::kReadAhead) * sizeof(float)];
-  for (i64 n = n0; n < n1; ++n, dst += stride) {
-    const float scale = scales_.defined() ? float_at(scales_, n) : 1.0f;
-    for (i64 k = k0; k < k1; k = KeptPlaces::run_end(k)) {
-      const i64 end = std::min(k1, KeptPlaces::run_end(k));
-      const KeptRun run = places_.run(n, k, end, room);
-      const i64 first = places_.kept_before(n) + run.first;
-      const u8* from = values + first * width;
-      if (first + (end - k) + cpu::kReadAhead > kept) {  // nothing behind the values may be read
-        std::memcpy(last, from, static_cast<std::size_t>(std::min(kept - first, end - k) * width));
-        from = last;
-      }
-      cpu::decode_sparse_run(
-          {from, values_.dtype(), scale}, run.mask, k - run.base, end - run.base, dst + (k - k0));
-    }
-    if (scales_.defined()) round_to(scales_.dtype(), dst, k1 - k0);
+  const bool scaled = scales_.defined();
+  u8 rooms[kRowsAtOnce][KeptPlaces::kRoom];
+  cpu::SparseRow of_rows[kRowsAtOnce];
+  i64 base = k, inside = 0;  // rows behind whose values kReadAhead more may be read
+  for (i64 r = 0; r < rows; ++r) {
+    const KeptRun run = places_.run(n0 + r, k, end, rooms[r]);
+    const i64 first = places_.kept_before(n0 + r) + run.first;
+    of_rows[r] = {values + first * width, run.mask, scaled ? float_at(scales_, n0 + r) : 1.0f};
+    base = run.base;
+    if (first + (end - k) + cpu::kReadAhead <= kept) inside = r + 1;
+  }
+  cpu::decode_sparse_rows(type, of_rows, inside, k - base, end - base, dst, stride);
+  for (i64 r = inside; r < rows; ++r) {
+    alignas(16) u8 last[(kKeptRun + cpu::kReadAhead) * sizeof(float)];
+    const auto* from = static_cast<const u8*>(of_rows[r].raw);
+    const i64 bytes = std::min<i64>(values + kept * width - from, (end - k) * width);
+    std::memcpy(last, from, static_cast<std::size_t>(bytes));
+    of_rows[r].raw = last;
+    cpu::decode_sparse_rows(type, of_rows + r, 1, k - base, end - base, dst + r * stride, stride);
   }
 }
 

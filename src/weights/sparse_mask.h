@@ -37,6 +37,8 @@ class SparseMaskWeight final : public WeightFormat {
   const Tensor& scales() const { return scales_; }
 
  private:
+  void decode_run(i64 n0, i64 n1, i64 k, i64 end, float* dst, i64 stride) const;
+
   KeptPlaces places_;
   Tensor values_, scales_;
 };

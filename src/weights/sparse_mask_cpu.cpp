@@ -22,14 +22,15 @@ struct F32Values {
   float one(Raw x) const { return x; }
 };
 
+// Narrow as well: the table of 16-bit lanes takes half as much of the first cache as that of 32-bit lanes.
 struct Bf16Values {
   using Raw = u16;
-  static constexpr Spread kSpread = Spread::upper;
+  static constexpr Spread kSpread = Spread::narrow;
   static constexpr bool kFlips = false;
   float one(Raw x) const { return pare::bf16_to_f32(x); }
   template <class D, class V>
-  HWY_INLINE hn::Vec<D> upper(D d, V bits) const {
-    return hn::BitCast(d, bits);
+  HWY_INLINE hn::Vec<D> narrow(D d, V bits16) const {
+    return bf16_lanes(d, bits16);
   }
 };
 
@@ -56,19 +57,39 @@ struct E4m3Values {
   }
 };
 
-void sparse_run(const cpu::SparseValues& v, const u8* mask, i64 from, i64 to, float* dst) {
-  const auto* words = static_cast<const u16*>(v.raw);
-  const auto* bytes = static_cast<const u8*>(v.raw);
-  if (v.dtype == DType::f32)
-    expand(F32Values{}, mask, from, to, static_cast<const float*>(v.raw), dst);
-  else if (v.dtype == DType::bf16)
-    expand(Bf16Values{}, mask, from, to, words, dst);
-  else if (v.dtype == DType::f16)
-    expand(F16Values{}, mask, from, to, words, dst);
-  else if (v.dtype == DType::i8)
-    expand(I8Values<>{v.scale}, mask, from, to, bytes, dst);
+/// values(row): the kind of values that a row has.
+template <class ValuesOf>
+HWY_INLINE void expand_rows(
+    ValuesOf&& values, const cpu::SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride) {
+  using Raw = typename decltype(values(rows[0]))::Raw;
+  constexpr i64 kAhead = 2;
+  // Values and mask of a row lie where no prefetcher of the CPU looks for them; half of the columns is a
+  // guess.
+  const i64 bytes = (to - from) / 2 * static_cast<i64>(sizeof(Raw));
+  for (i64 r = 0; r < count; ++r) {
+    if (r + kAhead < count) {
+      const auto* next = static_cast<const u8*>(rows[r + kAhead].raw);
+      __builtin_prefetch(rows[r + kAhead].mask + from / 8);
+      for (i64 b = 0; b <= bytes; b += 64) __builtin_prefetch(next + b);
+    }
+    expand(values(rows[r]), rows[r].mask, from, to, static_cast<const Raw*>(rows[r].raw), dst + r * stride);
+  }
+}
+
+void sparse_rows(
+    DType dtype, const cpu::SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride) {
+  const auto all = [&](auto values) HWY_ATTR { expand_rows(values, rows, count, from, to, dst, stride); };
+  using Row = const cpu::SparseRow&;
+  if (dtype == DType::f32)
+    all([](Row) HWY_ATTR { return F32Values{}; });
+  else if (dtype == DType::bf16)
+    all([](Row) HWY_ATTR { return Bf16Values{}; });
+  else if (dtype == DType::f16)
+    all([](Row) HWY_ATTR { return F16Values{}; });
+  else if (dtype == DType::i8)
+    all([](Row row) HWY_ATTR { return I8Values<>{row.scale}; });
   else
-    expand(E4m3Values{v.scale}, mask, from, to, bytes, dst);
+    all([](Row row) HWY_ATTR { return E4m3Values{row.scale}; });
 }
 
 }  // namespace pare::HWY_NAMESPACE
@@ -77,10 +98,11 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace pare::cpu {
 
-HWY_EXPORT(sparse_run);
+HWY_EXPORT(sparse_rows);
 
-void decode_sparse_run(const SparseValues& values, const u8* mask, i64 from, i64 to, float* dst) {
-  HWY_DYNAMIC_DISPATCH(sparse_run)(values, mask, from, to, dst);
+void decode_sparse_rows(
+    DType dtype, const SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride) {
+  HWY_DYNAMIC_DISPATCH(sparse_rows)(dtype, rows, count, from, to, dst, stride);
 }
 
 }  // namespace pare::cpu

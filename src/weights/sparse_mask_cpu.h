@@ -4,16 +4,18 @@
 
 namespace pare::cpu {
 
-/// Values of a row that follow each other: f32, bf16, f16, or i8 and u8 (e4m3) times `scale`. kReadAhead
-/// values behind those that are used must be readable.
+/// A row's values from some column on, which follow each other: f32, bf16, f16, or i8 and u8 (e4m3) times
+/// `scale`. kReadAhead values behind those that are used must be readable.
 inline constexpr i64 kReadAhead = 16;
-struct SparseValues {
+struct SparseRow {
   const void* raw;
-  DType dtype;
+  const u8* mask;
   float scale;
 };
 
-/// dst[i] = the next value where bit from + i of `mask` is set, else 0 (times scale), for i < to − from.
-void decode_sparse_run(const SparseValues& values, const u8* mask, i64 from, i64 to, float* dst);
+/// dst[r·stride + i] = row r's next value where bit from + i of its mask is set, else 0 (times scale), for
+/// i < to − from.
+void decode_sparse_rows(
+    DType dtype, const SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride);
 
 }  // namespace pare::cpu

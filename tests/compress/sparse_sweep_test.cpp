@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "backends.h"
+#include "compress/inverse_factor.h"
 #include "compress/masked_least_squares.h"
 #include "compress/masks.h"
 #include "compress/sweep_problem.h"
@@ -94,6 +96,46 @@ TEST(Repair, ends_where_the_gradient_on_the_mask_is_zero) {
   Tensor zero = Tensor::zeros({8, 96});
   const double left = masked_least_squares(zero, p.w, all, p.h, 300);
   EXPECT_LT(std::abs(left), 1e-5 * gram_loss(p.w, Tensor::zeros({8, 96}), p.h));
+}
+
+/// The sweep of one column after the other, in f64, every third weight pruned; and its Σ e².
+double plain_sweep(std::vector<double>& w, const Tensor& u, i64 N, i64 K) {
+  double loss = 0;
+  for (i64 n = 0; n < N; ++n)
+    for (i64 k = 0; k < K; ++k) {
+      double* row = w.data() + n * K;
+      if ((n + k) % 3 != 0) continue;
+      const double e = row[k] / u.f32()[k * K + k];
+      for (i64 j = k; j < K; ++j) row[j] -= e * u.f32()[k * K + j];
+      loss += e * e;
+    }
+  return loss;
+}
+
+TEST(SparseSweep, tiles_strips_and_blocks_are_the_plain_sweep_on_every_tier_with_any_threads) {
+  constexpr i64 N = 101, K = 90;  // two tiles and a part, strips and register tiles cut short
+  const Problem p(N, K, 400, 41);
+  const InverseFactor f = inverse_factor(p.h, 0.01);
+  Pruning third;
+  third.mask = Tensor::empty({N, K}, DType::u8);
+  for (i64 i = 0; i < N * K; ++i) third.mask.data<u8>()[i] = (i / K + i % K) % 3 != 0;
+  std::vector<double> plain(p.w.f32(), p.w.f32() + N * K);
+  const double plain_loss = plain_sweep(plain, f.u, N, K);
+  for (const i64 block : {1, 40, 90})
+    for_each_isa([&] {
+      Tensor first;
+      for_each_thread_count([&] {
+        Tensor q = p.w.clone();
+        PrunedColumns rule(N, K, third, nullptr);
+        const double loss = column_sweep(q, f.u, rule, block).loss;
+        EXPECT_NEAR(loss / plain_loss, 1, 1e-4);
+        if (!first.defined()) first = q;
+        EXPECT_TRUE(identical(q, first));
+      });
+      // f32: some 90 corrections of each weight, which are some units large
+      for (i64 i = 0; i < N * K; ++i)
+        ASSERT_NEAR(first.f32()[i], plain[static_cast<std::size_t>(i)], 2e-4) << block << ", " << i;
+    });
 }
 
 TEST(SparseSweep, a_mask_is_kept_in_any_order) {
