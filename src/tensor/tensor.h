@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -44,6 +45,15 @@ class Shape {
 class Tensor {
  public:
   Tensor() = default;
+  Tensor(const Tensor&) = default;
+  Tensor& operator=(const Tensor&) = default;
+  /// What was moved from is not defined, as if it were new.
+  Tensor(Tensor&& other) noexcept { swap(other); }
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
   /// Owned memory, not initialised / zeroed. Throws a job error when memory is out.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
@@ -80,7 +90,7 @@ class Tensor {
   Tensor clone() const;
   /// f32 copy of an f32, bf16, f16 or f64 tensor (exact but for f64).
   Tensor to_f32() const;
-  /// Copy in dtype f32, bf16 or f16 (nearest even).
+  /// Copy in dtype f32, bf16 or f16 (nearest even), or f64 (exact).
   Tensor to(DType dtype) const;
   void zero();
   /// Gives it another shape, f32, with elements that mean nothing: in its own memory where that is large
@@ -88,6 +98,11 @@ class Tensor {
   void resize(const Shape& shape);
 
  private:
+  void swap(Tensor& other) noexcept {
+    std::swap(shape_, other.shape_), std::swap(dtype_, other.dtype_), std::swap(data_, other.data_);
+    std::swap(owner_, other.owner_), std::swap(capacity_, other.capacity_);
+  }
+
   Shape shape_;
   DType dtype_ = DType::f32;
   void* data_ = nullptr;

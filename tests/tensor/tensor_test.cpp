@@ -195,6 +195,20 @@ TEST(Tensor, ConvertsLikeTheScalarFunctionsForAnyThreadCount) {
   bug_of([] { Tensor::zeros({2}).to(DType::i8); });
 }
 
+TEST(Tensor, WhatWasMovedFromIsNotDefined) {
+  Tensor a = counting({3, 4}), b = std::move(a);
+  EXPECT_FALSE(a.defined());  // NOLINT(bugprone-use-after-move): the claim
+  EXPECT_EQ(b.shape(), Shape({3, 4}));
+  a = std::move(b);
+  EXPECT_FALSE(b.defined());  // NOLINT(bugprone-use-after-move)
+  b.resize({2});
+  b.f32()[0] = 77;
+  EXPECT_EQ(a.f32()[1], counting({3, 4}).f32()[1]);
+  Tensor& same = a;
+  a = std::move(same);
+  EXPECT_TRUE(a.defined());
+}
+
 TEST(Tensor, ConversionsAndClonesAreCopies) {
   for (const DType dtype : {DType::f32, DType::f16}) {
     Tensor t = counting({3}), other = t.to(dtype);
