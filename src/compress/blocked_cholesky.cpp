@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/gemm.h"
 #include "ops/gemm_f64.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
@@ -28,9 +28,7 @@ struct Part {
 
 /// C (M, N) (+)= A (M, K) · B (K, N), all inside larger matrices; A is plain.
 void multiply(i64 M, i64 N, i64 K, Part<float> a, Part<float> b, float* c, i64 ldc, Result result) {
-  GemmB right;
-  right.data = b.data, right.stride = b.stride, right.layout = b.layout;
-  gemm(M, N, K, {a.data, a.stride}, right, c, ldc, result);
+  pare::multiply(M, N, K, {a.data, a.stride, a.layout}, {b.data, b.stride, b.layout}, c, ldc, result);
 }
 void multiply(i64 M, i64 N, i64 K, Part<double> a, Part<double> b, double* c, i64 ldc, Result result) {
   gemm_f64(M, N, K, a.data, a.stride, {b.data, b.stride, b.layout}, c, ldc, result);
