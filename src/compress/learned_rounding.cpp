@@ -11,8 +11,6 @@
 namespace pare {
 namespace {
 
-constexpr float kLeastRange = 0.5f;
-
 float sign_of(double x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
 
 }  // namespace
@@ -40,8 +38,39 @@ LearnedRounding::LearnedRounding(Tensor w, const IntGroupOptions& format)
   });
 }
 
+LearnedRounding::LearnedRounding(const Tensor& w, const IntGroupWeight& q)
+    : w_(w.clone()),
+      format_(q.choice()),
+      group_(q.group()),
+      groups_(q.groups()),
+      least_(0.75f),
+      most_(1.25f) {
+  const auto [N, K] = dims<2>("learned rounding", w_);
+  expect_finite_weight("learned rounding", w_);
+  if (q.rows() != N || q.cols() != K || q.group_index().defined())
+    throw bug("learned rounding: {} of {} x {} for a weight of {} x {}", q.name(), q.rows(), q.cols(), N, K);
+  v_ = Tensor::zeros({N, K});
+  c_ = Tensor::empty({N, groups_});
+  std::fill_n(c_.f32(), c_.count(), 1.0f);
+  full_scale_ = q.scales_f32(), zeros_ = q.unpacked_zeros();
+  const Tensor codes = q.unpacked_codes();
+  parallel_rows(N, 8, [&](i64 begin, i64 end) {
+    constexpr float kReach = 0.49f;  // of a step: less than ½, so that rounding comes back
+    for (i64 i = begin * K; i < end * K; ++i) {
+      const i64 at = i / K * groups_ + i % K / group_;
+      const float scale = full_scale_.f32()[at], zero = zeros_.data<u8>()[at];
+      const float steps = static_cast<float>(codes.data<u8>()[i]) - zero;
+      if (scale != 0) w_.f32()[i] = scale * std::clamp(w_.f32()[i] / scale, steps - kReach, steps + kReach);
+    }
+  });
+}
+
 LearnedRounding::Grid LearnedRounding::grid(i64 n, i64 g, DType scale_dtype) const {
   const i64 at = n * groups_ + g;
+  if (zeros_.defined()) {
+    const float zero = zeros_.data<u8>()[at], top = static_cast<float>((1 << format_.bits) - 1);
+    return {stored_scale(c_.f32()[at] * full_scale_.f32()[at], scale_dtype), zero, -zero, top - zero};
+  }
   const IntGrid full{full_scale_.f32()[at], 1 << (format_.bits - 1), (1 << format_.bits) - 1};
   const IntGrid shrunk = shrunk_grid(full, c_.f32()[at], lowest_.f32()[at], format_.symmetric, scale_dtype);
   const auto zero = static_cast<float>(shrunk.zero);
@@ -82,7 +111,7 @@ void LearnedRounding::step(const Tensor& dw, float rate) {
         }
         float& c = c_.f32()[n * groups_ + g];
         const double by_c = by_scale * full_scale_.f32()[n * groups_ + g];
-        c = std::clamp(c - rate * (1 - kLeastRange) * sign_of(by_c), kLeastRange, 1.0f);
+        c = std::clamp(c - rate * (most_ - least_) * sign_of(by_c), least_, most_);
       }
   });
 }

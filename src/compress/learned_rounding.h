@@ -18,6 +18,11 @@ class LearnedRounding {
   /// W (N, K) f32; begins as plain rounding: v = 0, c = 1. Throws as quantize_int_group does.
   LearnedRounding(Tensor w, const IntGroupOptions& format);
 
+  /// Begins as the packed q, whatever made it: w is moved to where rounding gives q's codes, no further than
+  /// that takes, and c in [¾, 1¼] is of q's own scales; zero points stay. Throws a bug unless q is of the
+  /// shape of W and its groups lie side by side.
+  LearnedRounding(const Tensor& w, const IntGroupWeight& q);
+
   /// ŵ (N, K) f32 as it is now; scales are not yet rounded to f16.
   void fake(Tensor& out) const;
   /// A step against d(loss)/dŵ (N, K): v and c move by `rate` (v) and by `rate` times the half that c may
@@ -41,8 +46,10 @@ class LearnedRounding {
   Grid grid(i64 n, i64 g, DType scale_dtype) const;
 
   Tensor w_, v_, c_;
+  Tensor zeros_;                   // u8 (N, G) that stay as they are; undefined: those of shrunk ranges
   IntGroupOptions format_;
   i64 group_, groups_;
+  float least_ = 0.5f, most_ = 1;  // of c
   Tensor full_scale_, lowest_;  // (N, G) f32 of the full range; the lowest weight of each group
 };
 

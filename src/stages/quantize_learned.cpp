@@ -11,6 +11,7 @@
 #include "compress/learned_rounding.h"
 #include "measure/machine.h"
 #include "model/backward.h"
+#include "model/load.h"
 #include "stages/calibrated.h"
 #include "stages/integer_format.h"
 
@@ -52,7 +53,12 @@ Cost estimate(const Options& o, const ModelShape& m) {
 /// One block whose linears are learned.
 class LearnedBlock {
  public:
-  LearnedBlock(const Config& c, i64 layer, LayerParams& params, const IntGroupOptions& format)
+  /// `original`: what packed weights of params were made from.
+  LearnedBlock(const Config& c,
+               i64 layer,
+               LayerParams& params,
+               const LayerParams& original,
+               const IntGroupOptions& format)
       : layer_(layer), model_{c, {}}, out_params_(params) {
     const auto L = static_cast<std::size_t>(c.L);
     model_.params.layers.resize(L), grads_.layers.resize(L);
@@ -60,8 +66,11 @@ class LearnedBlock {
     place_gradients(params);
     for (const LinearGroup& group : linear_groups(c))
       for (const auto member : group.members) {
-        const Tensor w = (params.*member).decode_all();
-        linears_.push_back({member, LearnedRounding(w, format), Tensor::empty(w.shape())});
+        const Tensor w = (original.*member).decode_all();
+        const auto* packed = dynamic_cast<const IntGroupWeight*>(&(params.*member).format());
+        linears_.push_back({member,
+                            packed ? LearnedRounding(w, *packed) : LearnedRounding(w, format),
+                            Tensor::empty(w.shape())});
         here(model_.params).*member = Weight(linears_.back().fake);
         here(grads_).*member = Weight(Tensor::zeros(w.shape()));
       }
@@ -154,14 +163,22 @@ class LearnedBlock {
   Tensor out_;
 };
 
-void learn(
-    const Options& o, Job& job, i64 layer, LayerParams& params, const std::vector<BlockSample>& samples) {
-  constexpr i64 kChecks = 4;  // looks at all samples
-  LearnedBlock block(job.config(), layer, params, o.format());
-  double first = block.loss(samples), least = first;
+void learn(const Options& o,
+           Job& job,
+           i64 layer,
+           LayerParams& params,
+           const LayerParams& original,
+           const std::vector<BlockSample>& samples) {
+  constexpr i64 kChecks = 8;
+  LearnedBlock block(job.config(), layer, params, original, o.format());
+  // What is kept is best on samples that no step has looked at, where there are enough to spare some.
+  const std::size_t held = samples.size() >= 4 ? std::max<std::size_t>(1, samples.size() / 8) : 0;
+  const std::vector<BlockSample> judges(samples.end() - static_cast<i64>(held ? held : samples.size()),
+                                        samples.end());
+  double first = block.loss(judges), least = first;
   auto best = block.state();
   Rng rng = job.rng(0x1ea57 + static_cast<u64>(layer));
-  std::vector<std::size_t> order(samples.size());
+  std::vector<std::size_t> order(samples.size() - held);
   std::iota(order.begin(), order.end(), std::size_t{0});
   for (i64 i = 0; i < o.iterations; ++i) {
     job.check_stop();
@@ -171,7 +188,7 @@ void learn(
     // Altogether the steps are as long as the whole way from one neighbour to the other.
     block.step(samples[order[at]], static_cast<float>(left / static_cast<double>(o.iterations)));
     if ((i + 1) % std::max<i64>(1, o.iterations / kChecks) != 0 && i + 1 != o.iterations) continue;
-    const double loss = block.loss(samples);
+    const double loss = block.loss(judges);
     if (!std::isfinite(loss)) throw user_error("{}: block {} gives no numbers", job.stage(), layer);
     if (loss < least) least = loss, best = block.state();
   }
@@ -179,12 +196,38 @@ void learn(
   block.finish(best);
 }
 
+/// Whether the source is rounded already; throws a user error where nothing can be learned on that.
+bool is_packed(const Job& job) {
+  std::size_t packed = 0;
+  const std::vector<std::string> names = job.linears();
+  for (const std::string& name : names) {
+    const Weight w = job.any_weight(name);
+    if (w.dense().defined()) continue;
+    const auto* integers = dynamic_cast<const IntGroupWeight*>(&w.format());
+    if (!integers || integers->group_index().defined())
+      throw user_error("quantize.learned: {} is {}; expected a dense model, or one of integers in groups",
+                       name,
+                       w.format().name());
+    ++packed;
+  }
+  if (packed > 0 && job.origin() == job.source())
+    throw user_error(
+        "quantize.learned: {} is rounded already, and what it was made from is not here; put the stage "
+        "behind "
+        "the one that rounds, in the same recipe",
+        job.source().string());
+  return packed > 0;
+}
+
 void run(const Options& o, Job& job) {
+  const Model teacher = load_model(is_packed(job) ? job.origin() : job.source());
   walk_reconstructing(job,
                       calibration_of(o, job),
                       o.step_tokens,
+                      teacher,
                       [&](i64 layer, LayerParams& params, const std::vector<BlockSample>& samples) {
-                        learn(o, job, layer, params, samples);
+                        const LayerParams& original = teacher.params.layers[static_cast<std::size_t>(layer)];
+                        learn(o, job, layer, params, original, samples);
                       });
 }
 

@@ -214,16 +214,18 @@ void walk_whole_blocks(Job& job, const Calibration& calibration, const ChangeBlo
       });
 }
 
-void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, const ReconstructBlock& change) {
-  expect_dense_blocks(job);
-  WalkedModel side(load_model(job.source()), &Chunk::changed), dense(load_model(job.source()), &Chunk::dense);
+void walk_reconstructing(Job& job,
+                         const Calibration& calibration,
+                         i64 rows,
+                         const Model& teacher,
+                         const ReconstructBlock& change) {
+  WalkedModel side(load_model(job.source()), &Chunk::changed), dense(teacher, &Chunk::dense);
   std::vector<Chunk> chunks = chunks_of(calibration, side.model(), true, rows);
   const auto pass_dense = [&](i64 layer) {
     for (Chunk& chunk : chunks) {
       job.check_stop();
       pass(dense, chunk, layer);
     }
-    dense.forget(layer);
   };
   i64 passed = -1;  // the last block behind which the dense activations are
   walk_with_marks(
@@ -234,9 +236,10 @@ void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, con
         std::vector<BlockSample> samples;
         for (const Chunk& chunk : chunks) samples.push_back({chunk.batch, chunk.changed.x, chunk.dense.x});
         change(layer, params, samples);
+        dense.forget(layer);
       },
       [&](i64 layer) {
-        if (passed < layer) pass_dense(passed = layer);
+        if (passed < layer) pass_dense(passed = layer), dense.forget(layer);
         for (Chunk& chunk : chunks) {
           job.check_stop();
           pass(side, chunk, layer);

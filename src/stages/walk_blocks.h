@@ -54,9 +54,10 @@ struct BlockSample {
 using ReconstructBlock =
     std::function<void(i64 layer, LayerParams& params, const std::vector<BlockSample>& samples)>;
 
-/// Through the blocks in order, as walk_whole_blocks(): the changed model's activations beside the dense
-/// model's, in samples of about `rows` tokens.
-void walk_reconstructing(Job& job, const Calibration& calibration, i64 rows, const ReconstructBlock& change);
+/// Through the blocks in order, as walk_whole_blocks(): the changed model's activations beside those of
+/// `teacher`, the model it is to be like, in samples of about `rows` tokens. The job's source may be packed.
+void walk_reconstructing(
+    Job& job, const Calibration& calibration, i64 rows, const Model& teacher, const ReconstructBlock& change);
 
 /// Visits the moments of all inputs of the source model in the blocks that are wanted; changes nothing.
 void visit_dense_moments(Job& job,

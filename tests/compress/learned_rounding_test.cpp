@@ -60,6 +60,34 @@ TEST(LearnedRounding, lowers_the_loss_and_moves_codes_by_one) {
   EXPECT_LT(after, 0.9 * before);
 }
 
+TEST(LearnedRounding, begins_as_a_packed_weight_and_moves_codes_by_one) {
+  for (const IntGroupOptions& format : kFormats) {
+    const Problem p(12, 64, 200, 5);
+    IntSweepOptions o;
+    o.format = format;
+    const Weight swept = sweep_to_integers(p.w, p.h, o).weight;
+    const auto& q = dynamic_cast<const IntGroupWeight&>(swept.format());
+    LearnedRounding learned(p.w, q);
+    const Tensor a = learned.weight().decode_all(), b = swept.decode_all();
+    for (i64 i = 0; i < a.count(); ++i) ASSERT_EQ(a.f32()[i], b.f32()[i]);
+    Tensor fake = Tensor::empty(p.w.shape());
+    for (int i = 0; i < 50; ++i) {
+      learned.fake(fake);
+      learned.step(gradient(fake, p.w, p.h), 0.02f);
+    }
+    const Weight moved = learned.weight();
+    const Tensor before = q.unpacked_codes(),
+                 after = dynamic_cast<const IntGroupWeight&>(moved.format()).unpacked_codes();
+    i64 changed = 0;
+    for (i64 i = 0; i < before.count(); ++i) {
+      const int by = after.data<u8>()[i] - before.data<u8>()[i];
+      ASSERT_LE(std::abs(by), 1);
+      changed += by != 0;
+    }
+    EXPECT_GT(changed, 0);
+  }
+}
+
 TEST(LearnedRounding, comes_back_to_a_kept_state) {
   const Problem p(6, 32, 60, 4);
   LearnedRounding learned(p.w, {3, 32, true});

@@ -1,69 +1,20 @@
 // Repair makes good part of what compression lost, leaves alone what lost nothing, and merging keeps zeros.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <filesystem>
 
 #include "backends.h"
-#include "base/file.h"
-#include "model/forward.h"
-#include "model/load.h"
 #include "refusal.h"
-#include "stages/calibration.h"
+#include "stages/made_models.h"
 #include "weights/low_rank.h"
 
 namespace pare {
 namespace {
 namespace fs = std::filesystem;
 
-const fs::path kShipped = fs::path(PARE_SOURCE) / "models/sums-3m";
 const json kFew = {{"tokens", 1200}};
 
-class LowrankRepair : public ::testing::Test {
- protected:
-  LowrankRepair() : root_(temporary_beside(fs::temp_directory_path() / "repair")) {}
-  ~LowrankRepair() override { fs::remove_all(root_); }
-
-  /// The folder that a stage makes of a model with these ancestors.
-  fs::path made(const std::string& stage,
-                const json& options,
-                const fs::path& source,
-                const std::vector<fs::path>& ancestors = {}) {
-    const fs::path at = root_ / std::to_string(jobs_++);
-    fs::create_directories(at / "work"), fs::create_directories(at / "out");
-    JobInput input{stage, source, at / "work", at / "out", 0, "exact", {{"calib", "sums:train"}}, {}, {}, {}};
-    input.ancestors = ancestors;
-    Job job(std::move(input));
-    const StageInfo& info = find_stage(stage);
-    info.run(info.canonical(options, "test"), job);
-    job.finish();
-    return at / "out";
-  }
-  fs::path root_;
-  int jobs_ = 0;
-};
-
-/// Problems of the kind the model knows.
-std::vector<std::vector<i32>> problems() {
-  CalibrationOptions o;
-  o.tokens = 1000;
-  return calibration_of(o, Job({"test", kShipped, {}, {}, 7, "exact", {{"calib", "sums:test"}}, {}, {}, {}}))
-      .sequences;
-}
-
-/// Of what leaves the last layer.
-double output_error(const fs::path& before, const fs::path& after) {
-  const Batch batch = pack_sequences(problems());
-  const auto outputs = [&](const fs::path& model) {
-    Acts acts;
-    forward(load_model(model), batch, acts);
-    return acts.out.clone();
-  };
-  const Tensor a = outputs(before), b = outputs(after);
-  double error = 0;
-  for (i64 i = 0; i < a.count(); ++i) error += std::pow(a.f32()[i] - b.f32()[i], 2);
-  return error;
-}
+class LowrankRepair : public MadeModels {};
 
 TEST_F(LowrankRepair, MakesGoodPartOfWhatRoundingLostAndMoreOfItWithMoreRank) {
   const fs::path rounded = made("quantize.rtn", {{"bits", 2}}, kShipped);
