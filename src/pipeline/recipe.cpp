@@ -65,7 +65,12 @@ std::vector<StageUse> stage_uses(const RecipeTree& tree, const json& list, const
     if (args.is_object())
       for (const auto& [key, value] : args.items())
         stage.canonical({{key, value}}, tree.place(child(child(entry, "args"), key)));
-    out.push_back({name, stage.canonical(args, place)});
+    const json options = stage.canonical(args, place);
+    if (stage.parts)
+      for (const StagePart& part : stage.parts(options))
+        out.push_back({part.stage, find_stage(part.stage).canonical(part.options, place)});
+    else
+      out.push_back({name, options});
     if (stage.trains && i > 0)
       throw user_error("{}: {} makes a new model, so it can only be the first stage", place, name);
   }

@@ -57,7 +57,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("compress.joint",
-                             2,
+                             3,
                              "zero part of the weights and round the rest in one sweep",
                              fields,
                              estimate,

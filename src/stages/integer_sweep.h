@@ -37,11 +37,12 @@ constexpr std::tuple sweep_fields{
                   &O::refinements,
                   "passes over codes and scales after the sweep; each lowers the layer's loss",
                   between(0, 100)),
-    field<O, double>("shift",
-                     &O::shift,
-                     "share of what earlier layers lost that this one makes good; 0 saves the dense model's "
-                     "pass",
-                     between(0, 1)),
+    field<O, double>(
+        "shift",
+        &O::shift,
+        "share of what earlier layers lost that this one makes good, less where an input has fewer "
+        "than 20 tokens; 0 saves the dense model's pass",
+        between(0, 1)),
 };
 
 /// What a sweep of one weight starts from.

@@ -100,7 +100,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("quantize.gptq",
-                             2,
+                             3,
                              "round weights to 2-8 bits, errors made good in the inputs to come",
                              fields,
                              estimate,

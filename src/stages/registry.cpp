@@ -46,6 +46,18 @@ const StageInfo& find_stage(const std::string& name, const std::string& where) {
                    near.empty() ? "see `pare list stages`" : "did you mean \"" + near + "\"?");
 }
 
+Cost cost_of(const std::vector<StagePart>& parts, const ModelShape& shape) {
+  Cost sum;
+  for (const StagePart& part : parts) {
+    const StageInfo& stage = find_stage(part.stage);
+    const Cost cost = stage.estimate(stage.canonical(part.options, part.stage), shape);
+    sum.s += cost.s;
+    sum.peak_bytes = std::max(sum.peak_bytes, cost.peak_bytes);
+    sum.disk_bytes = cost.disk_bytes;
+  }
+  return sum;
+}
+
 LinearSizes linear_sizes(const Config& c) {
   const i64 q = c.H * c.E * c.D, kv = c.K * c.E * c.D, mlp = c.F * c.D;
   const i64 n_mlp = c.mlp == Mlp::gated_silu ? 3 : 2;

@@ -33,6 +33,11 @@ struct ModelShape {
   std::string format;  // "bfloat16", "int4_g64", …
 };
 
+struct StagePart {
+  std::string stage;
+  json options;
+};
+
 struct StageInfo {
   std::string name;
   int version = 1;
@@ -48,6 +53,8 @@ struct StageInfo {
   /// Both take canonical options.
   std::function<Cost(const json& options, const ModelShape& shape)> estimate;
   std::function<void(const json& options, Job& job)> run;
+  /// Of a stage that is a name for several: those, with their options. A recipe has them in its place.
+  std::function<std::vector<StagePart>(const json& options)> parts = nullptr;
 };
 
 /// Adds a stage; true. Throws a bug when the name is taken.
@@ -56,6 +63,9 @@ bool add_stage_info(StageInfo info, const char* source);
 const std::vector<StageInfo>& stages();
 /// Throws a user error starting with `where` (when not empty), with the nearest name, when there is none.
 const StageInfo& find_stage(const std::string& name, const std::string& where = "");
+
+/// Of stages one after the other: their times, the highest peak, the last one's disk.
+Cost cost_of(const std::vector<StagePart>& parts, const ModelShape& shape);
 
 enum class Makes { changed_model, new_model };
 
@@ -86,6 +96,30 @@ bool add_stage(const std::string& name,
     return estimate(options_of<Options>(fields, o), m);
   };
   info.run = [fields, run](const json& o, Job& job) { run(options_of<Options>(fields, o), job); };
+  return add_stage_info(std::move(info), source);
+}
+
+/// A stage that stands for others, one after the other. Its cost is theirs together.
+template <class Options, class... T>
+bool add_stages(const std::string& name,
+                int version,
+                const std::string& summary,
+                const std::tuple<Field<Options, T>...>& fields,
+                std::vector<StagePart> (*parts)(const Options&),
+                std::vector<std::string> reads,
+                const char* source = __builtin_FILE()) {
+  StageInfo info;
+  info.name = name;
+  info.version = version;
+  info.summary = summary;
+  info.reads = std::move(reads);
+  info.options = option_help<Options>(fields);
+  info.canonical = [name, help = info.options](const json& given, const std::string& where) {
+    return canonical_options(help, name, given, where);
+  };
+  info.parts = [fields, parts](const json& o) { return parts(options_of<Options>(fields, o)); };
+  info.estimate = [all = info.parts](const json& o, const ModelShape& m) { return cost_of(all(o), m); };
+  info.run = [name](const json&, Job&) { throw bug("{} is run by its parts", name); };
   return add_stage_info(std::move(info), source);
 }
 

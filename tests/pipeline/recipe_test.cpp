@@ -99,6 +99,21 @@ TEST(Recipe, SetTakesStageNamesWithTheirDotsWhereverAnEntryIsNamed) {
       read(text, {"variants.sums-3m.0.train.scratch={steps: 7}"}).variants[0].stages[0].options["steps"], 7);
 }
 
+TEST(Recipe, ANameForSeveralStagesIsReplacedByThemAndSetReachesItsOwnOptions) {
+  const std::string text = "model: m\npipeline: [{compress.best: {bits: 3, tokens: 500}}]\n";
+  const std::vector<StageUse> two = read(text).variants[0].stages;
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_EQ(two[0].stage, "quantize.gptq");
+  EXPECT_EQ(two[1].stage, "quantize.learned");
+  for (const StageUse& use : two) {
+    EXPECT_EQ(use.options["bits"], 3);
+    EXPECT_EQ(use.options["tokens"], 500);
+  }
+  const std::vector<StageUse> one = read(text, {"pipeline.compress.best.iterations=0"}).variants[0].stages;
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].options, two[0].options);
+}
+
 TEST(Recipe, MistakesHaveTheirLineAndTheNearestName) {
   EXPECT_EQ(message(with("variants:", "varients:")),
             "r.yaml:4: a recipe has no key \"varients\"; did you mean \"variants\"?");

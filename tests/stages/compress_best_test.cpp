@@ -28,14 +28,25 @@ class BestTest : public ::testing::Test {
   ~BestTest() override { fs::remove_all(root_); }
   /// KL to the dense model on problems that calibration does not see.
   double kl(const std::string& stage, const json& options) {
-    const fs::path dir = root_ / std::to_string(++made_);
-    fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
-    Job j({stage, kShipped, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}});
     const StageInfo& info = find_stage(stage);
-    info.run(info.canonical(options, "test"), j);
-    j.finish();
-    curves_ = j.series();
-    const Model made = load_model(dir / "out");
+    const json all = info.canonical(options, "test");
+    fs::path model = kShipped;
+    std::vector<fs::path> ancestors;
+    for (const StagePart& part : info.parts ? info.parts(all) : std::vector<StagePart>{{stage, all}}) {
+      const fs::path dir = root_ / std::to_string(++made_);
+      fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
+      JobInput input{
+          part.stage, model, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}, {}, {}, {}};
+      input.ancestors = ancestors;
+      Job j(std::move(input));
+      const StageInfo& one = find_stage(part.stage);
+      one.run(one.canonical(part.options, "test"), j);
+      j.finish();
+      curves_ = j.series();
+      ancestors.push_back(model);
+      model = dir / "out";
+    }
+    const Model made = load_model(model);
     bytes_ = param_bytes(made);
     return divergence(dense_, made, sequences_, scored_).kl_mean;
   }

@@ -48,6 +48,22 @@ TEST(Stages, DefaultsLieWithinTheirOwnLimits) {
   }
 }
 
+TEST(Stages, NamesForSeveralStandForStagesThatExistAndRunThemselves) {
+  i64 names = 0;
+  for (const StageInfo& s : stages()) {
+    if (!s.parts) continue;
+    ++names;
+    const std::vector<StagePart> parts = s.parts(s.canonical({}, "defaults"));
+    EXPECT_FALSE(parts.empty()) << s.name;
+    for (const StagePart& part : parts) {
+      const StageInfo& stage = find_stage(part.stage);
+      EXPECT_FALSE(stage.parts) << s.name << " in " << s.name;
+      EXPECT_NO_THROW(stage.canonical(part.options, s.name)) << part.stage;
+    }
+  }
+  EXPECT_GE(names, 1);
+}
+
 TEST(Stages, EstimatesAreNeverNegative) {
   ModelShape shape;
   shape.config.D = 64, shape.config.L = 2, shape.config.V = 100, shape.config.H = 4, shape.config.K = 2;
