@@ -147,6 +147,11 @@ double ReadProbe::gb_per_s() {
 
 double f32_gflop_per_s(double seconds) { return best_rate(seconds, cpu::f32_work).value_or(0); }
 
+double planning_f32_gflop_per_s() {
+  static const double rate = f32_gflop_per_s(0.3);
+  return rate;
+}
+
 std::optional<double> bf16_gflop_per_s(double seconds) { return best_rate(seconds, cpu::bf16_work); }
 
 MachineLimits measure_machine(double seconds) {

@@ -57,7 +57,9 @@ MachineLimits measure_machine(double seconds);
 
 /// The f32 peak alone, measured for about `seconds`: probed again and again beside work, as ReadProbe is.
 double f32_gflop_per_s(double seconds);
-/// The same of bf16 products; nothing where the tier has none.
+/// The f32 peak for plans: measured once for each process, long enough for a machine that slept.
+double planning_f32_gflop_per_s();
+/// The same as f32_gflop_per_s() of bf16 products; nothing where the tier has none.
 std::optional<double> bf16_gflop_per_s(double seconds);
 
 std::string cpu_name(const std::filesystem::path& root = "/");

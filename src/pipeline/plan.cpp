@@ -19,7 +19,7 @@ namespace {
 /// The speeds that estimates rest on: the f32 peak now, and a memory of any laptop (measuring it would take
 /// longer than what is planned).
 struct Speeds {
-  double flop_per_s = f32_gflop_per_s(0.03) * 1e9;
+  double flop_per_s = planning_f32_gflop_per_s() * 1e9;
   double bytes_per_s = 15e9;
 };
 

@@ -101,7 +101,8 @@ Cost estimate(const Options& o, const ModelShape& m) {
   });
   const double weights = static_cast<double>(linear_sizes(m.config).parameters);
   const auto matrices = static_cast<double>(7 * m.config.L);
-  cost.s += matrices * 0.6 * 2 * static_cast<double>(o.probe) * weights / (f32_gflop_per_s(0.03) * 1e9 * 0.5);
+  cost.s +=
+      matrices * 0.6 * 2 * static_cast<double>(o.probe) * weights / (planning_f32_gflop_per_s() * 1e9 * 0.5);
   return cost;
 }
 
@@ -236,7 +237,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("allocate",
-                             1,
+                             2,
                              "spend a budget of bits on the weights that need them, then sweep as gptq does",
                              fields,
                              estimate,

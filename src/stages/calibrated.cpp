@@ -96,20 +96,21 @@ Cost calibrated_cost(const CalibrationOptions& o,
                      const std::function<double(double N, double K)>& flops_of_change) {
   const Config& c = shape.config;
   Cost cost = weight_pass_cost(shape, bits, 0.05);
-  const double tokens = static_cast<double>(o.tokens), rate = f32_gflop_per_s(0.03) * 1e9;
+  const double tokens = static_cast<double>(o.tokens), rate = planning_f32_gflop_per_s() * 1e9;
   const auto D = static_cast<double>(c.D), F = static_cast<double>(c.F);
   const auto Q = static_cast<double>(c.H * c.E), KV = static_cast<double>(c.K * c.E);
   const double gates = c.mlp == Mlp::gated_silu ? 2 : 1;
   const double hidden_bytes = tokens * F * 4 * (with_dense ? 2 : 1);
   const double kept = std::min(hidden_bytes, static_cast<double>(kKeptHiddenBytes));
   const double made = 2 - kept / std::max(1.0, hidden_bytes);  // times that gate and up are computed
-  // Products at their usual shares of the peak: wide ones 0.7, decoded weights and small blocks 0.5.
-  const double forward = 2 * tokens * (2 * D * Q + 2 * D * KV + (made * gates + 1) * D * F) / 0.7;
+  // Products at their usual shares of the peak, with what lies between them.
+  constexpr double kWide = 0.55, kSmall = 0.5;
+  const double forward = 2 * tokens * (2 * D * Q + 2 * D * KV + (made * gates + 1) * D * F) / kWide;
   const double squares = 2 * D * D + Q * Q + F * F;
-  const double grams = tokens * squares * (with_dense ? 3.15 : 1.15) / 0.7;
+  const double grams = tokens * squares * (with_dense ? 3.15 : 1.15) / kWide;
   const double changes = (flops_of_change(Q, D) + 2 * flops_of_change(KV, D) + flops_of_change(D, Q) +
                           gates * flops_of_change(F, D) + flops_of_change(D, F)) /
-                         0.5;
+                         kSmall;
   cost.s += static_cast<double>(c.L) * ((with_dense ? 2 : 1) * forward + grams + changes) / rate;
   const i64 widest = std::max({c.D, c.F, c.H * c.E});
   const i64 activations = (with_dense ? 2 : 1) * o.tokens * (2 * c.D + c.H * c.E) * 4;

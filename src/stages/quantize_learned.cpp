@@ -40,7 +40,7 @@ Cost estimate(const Options& o, const ModelShape& m) {
   Cost cost = weight_pass_cost(m, o.stored_bits(m.config), 0.1);
   const LinearSizes sizes = linear_sizes(m.config);
   const auto parameters = static_cast<double>(sizes.parameters);
-  const double rate = f32_gflop_per_s(0.03) * 1e9 * 0.5;
+  const double rate = planning_f32_gflop_per_s() * 1e9 * 0.5;
   const double rows = static_cast<double>(o.iterations * o.step_tokens);
   const double steps = parameters * (6 * rows + 40 * static_cast<double>(o.iterations));
   cost.s += (steps + parameters * 2 * 8 * static_cast<double>(o.tokens)) / rate;
@@ -232,7 +232,7 @@ void run(const Options& o, Job& job) {
 }
 
 const bool added = add_stage("quantize.learned",
-                             1,
+                             2,
                              "learn block by block which way weights round and how far grids reach",
                              fields,
                              estimate,

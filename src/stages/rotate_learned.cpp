@@ -66,7 +66,7 @@ Cost estimate(const Options& o, const ModelShape& m) {
   // A step: the teacher's and the student's pass (2 each), again in backward (2), backward (4), three
   // products of each weight with R1; a check: two passes.
   const double flops = steps * P * (10 * rows + 6 * static_cast<double>(c.D)) + 4 * P * held;
-  cost.s += flops / (0.4e9 * f32_gflop_per_s(0.03));
+  cost.s += flops / (0.4e9 * planning_f32_gflop_per_s());
   constexpr double kF64PerS =
       2e9;  // of a thread: the last products, with matrices that have no fast transform
   cost.s += 2 * P * static_cast<double>(c.D) / (kF64PerS * std::max(1, threads()));

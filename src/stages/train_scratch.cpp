@@ -203,7 +203,7 @@ Cost estimate(const Options& o, const ModelShape&) {
   constexpr double kExampleS = 3e-5;
   constexpr i64 kExampleBytes = 1200;
   cost.s = kExampleS * static_cast<double>(o.examples) +
-           6 * parameters * tokens / (kShareOfPeak * 1e9 * f32_gflop_per_s(0.03));
+           6 * parameters * tokens / (kShareOfPeak * 1e9 * planning_f32_gflop_per_s());
   const i64 row_floats = c.L * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F);
   cost.peak_bytes = c.parameters() * 16 + std::min(o.micro_tokens, o.batch_tokens) * row_floats * 4 +
                     o.examples * kExampleBytes;
