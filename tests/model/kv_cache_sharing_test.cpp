@@ -45,10 +45,10 @@ void shuffle_blocks(KvPool& pool, const Config& c, float value, u64 seed) {
 
 class KvCacheSharing : public testing::TestWithParam<std::string> {
  protected:
-  KvCacheSharing()
-      : m(load_model(fixture::dir(GetParam()))), pool(m.config, 20 * KvPool::block_bytes(m.config)) {}
-  Model m;
-  KvPool pool;
+  KvCacheSharing() { set_threads(1); }  // the models are too small for more
+  ~KvCacheSharing() override { set_threads(0); }
+  Model m = load_model(fixture::dir(GetParam()));
+  KvPool pool{m.config, 20 * KvPool::block_bytes(m.config)};
 };
 
 TEST_P(KvCacheSharing, AHitGivesTheBitsOfAMiss) {
