@@ -1,6 +1,7 @@
 // Errors as exceptions: one line that says where, what was found, what was expected, what to try.
 //
-// Caught in three places only: main (exit code), the job runner (marks the run failed), the HTTP handler.
+// Caught in four places only: main (exit code), the job runner (marks the run failed), the scheduler (ends
+// one request), the HTTP handler.
 #pragma once
 #include <fmt/format.h>
 

@@ -161,6 +161,36 @@ TEST(Generation, CutsTheTextBeforeTheFirstStopString) {
   EXPECT_EQ(generate(m, tokenizer.get(), {r}, o)[0].text, whole.text);
 }
 
+TEST(Generation, EndsWithTheAnswerPattern) {
+  const std::filesystem::path dir = std::filesystem::path(PARE_SOURCE) / "models/sums-3m";
+  const Model m = load_model(dir);
+  const auto tokenizer = Tokenizer::load(dir);
+  GenerateRequest r{
+      tokenizer->encode("Question: Tom has 12 apples. He buys 5 more.\nAnswer:", {.add_special = true}), 40};
+  const std::string whole = generate(m, tokenizer.get(), {r}, {})[0].text;
+  GenerateOptions o;
+  o.answer_pattern = "[0-9]+[^0-9]";
+  const Completion c = generate(m, tokenizer.get(), {r}, o)[0];
+  const auto match = Regex(o.answer_pattern).find(whole);
+  ASSERT_TRUE(match) << whole;
+  EXPECT_EQ(c.text, whole.substr(0, match->end));
+  EXPECT_EQ(c.finish, Finish::stop);
+}
+
+TEST(Generation, LogitsThatAreNaNEndTheJobAndNameTheirRequest) {
+  Model m = load_model(fixture::dir("qwen3"));
+  m.params = dense_copy(m.params, m.config);
+  f32_of(m.params.embed).f32()[11 * m.config.D] = NAN;
+  try {
+    generate(m, nullptr, {{{1, 2}, 3}, {{1, 11, 2}, 3}}, {});
+    ADD_FAILURE() << "made an answer";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.fault(), Fault::job);
+    for (const char* part : {"prompt 1", "NaN"})
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos);
+  }
+}
+
 TEST(Generation, RequestsThatCannotBeRunAreNamed) {
   const Model m = load_model(fixture::dir("qwen3"));
   const GenerateRequest good{{1, 2}, 3};
