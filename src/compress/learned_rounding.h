@@ -46,11 +46,11 @@ class LearnedRounding {
   Grid grid(i64 n, i64 g, DType scale_dtype) const;
 
   Tensor w_, v_, c_;
-  Tensor zeros_;                   // u8 (N, G) that stay as they are; undefined: those of shrunk ranges
+  Tensor zeros_;  // u8 (N, G) that stay as they are; undefined: those of shrunk ranges
   IntGroupOptions format_;
   i64 group_, groups_;
   float least_ = 0.5f, most_ = 1;  // of c
-  Tensor full_scale_, lowest_;  // (N, G) f32 of the full range; the lowest weight of each group
+  Tensor full_scale_, lowest_;     // (N, G) f32 of the full range; the lowest weight of each group
 };
 
 }  // namespace pare
