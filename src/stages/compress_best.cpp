@@ -20,12 +20,11 @@ struct Options : CalibrationOptions, IntegerFormatOptions {
 
 constexpr std::tuple fields = std::tuple_cat(
     integer_format_fields<Options>,
-    std::tuple{
-        field("iterations",
-              &Options::iterations,
-              "steps of learning for each block after the sweep; 0 leaves it out, which takes a third of "
-              "the time",
-              between(0, 100000))},
+    std::tuple{field(
+        "iterations",
+        &Options::iterations,
+        "steps of learning for each block after the sweep, most of the time it takes; 0 leaves them out",
+        between(0, 100000))},
     calibration_fields<Options>);
 
 std::vector<StagePart> parts(const Options& o) {
