@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "compress/column_sweep_cpu.h"
-#include "ops/gemm.h"
 #include "ops/gemm_cpu.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
@@ -148,11 +148,8 @@ class Sweep {
     const i64 middle = one_by_one_ ? first + 1 : (first + last) / 2;
     range(first, middle);
     const i64 k0 = begin_of(first), k1 = begin_of(middle), behind = begin_of(last) - k1;
-    GemmB b;
-    b.data = u_.f32() + k0 * K_ + k1;
-    b.stride = K_;
-    const GemmA errors{errors_.f32() + k0 * N_, N_, Layout::transposed};
-    gemm(N_, behind, k1 - k0, errors, b, w_.f32() + k1, K_, Result::add);
+    const MatrixPart errors{errors_.f32() + k0 * N_, N_, Layout::transposed}, u{u_.f32() + k0 * K_ + k1, K_};
+    multiply(N_, behind, k1 - k0, errors, u, w_.f32() + k1, K_, Result::add);
     range(middle, last);
   }
 

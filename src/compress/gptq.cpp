@@ -10,6 +10,7 @@
 #include "compress/refine_integers.h"
 #include "compress/table_columns.h"
 #include "ops/multiply.h"
+#include "weights/bits.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -92,16 +93,6 @@ Chosen to_integers(const Start& s,
           result.loss};
 }
 
-enum class Nibble { even_low, even_high };
-/// Codes of 4 bits, two a byte: u8 (N, ⌈K/2⌉) where K is even or N is 1.
-Tensor pairs_of(const Tensor& codes, Nibble order) {
-  const i64 n = codes.count(), shift = order == Nibble::even_high ? 1 : 0;
-  Tensor packed = Tensor::zeros({(n + 1) / 2}, DType::u8);
-  for (i64 i = 0; i < n; ++i)
-    packed.data<u8>()[i / 2] |= static_cast<u8>(codes.data<u8>()[i] << ((i + shift) % 2 * 4));
-  return codes.dim(1) % 2 == 0 ? packed.reshaped({codes.dim(0), codes.dim(1) / 2}) : packed;
-}
-
 void refine(Chosen& chosen, const Tensor& w, const Tensor& h, const IntSweepOptions& o, double damping) {
   if (o.refinements == 0) return;
   const Tensor damped = damped_gram(h, damping);
@@ -141,7 +132,9 @@ Swept sweep_to_table(const Tensor& w, const Tensor& h, Code4 code, i64 block, co
   const SweepResult result = column_sweep(s.w, s.factor.u, table, o.block);
   const Tensor codes = restore_columns(table.codes(), s.order);
   Codebook4Weight::Parts parts;
-  parts.codes = pairs_of(codes, Nibble::even_high).reshaped({(N * K + 1) / 2});
+  parts.codes = Tensor::zeros({(N * K + 1) / 2}, DType::u8);
+  for (i64 i = 0; i < N * K; ++i)
+    parts.codes.data<u8>()[i / 2] |= static_cast<u8>(codes.data<u8>()[i] << (i % 2 == 0 ? 4 : 0));
   parts.absmax = table.absmax().reshaped({N * (K / block)});
   return {Weight(std::make_shared<Codebook4Weight>(
               "column sweep", N, K, Codebook4Options{code, block, false}, parts)),
@@ -163,7 +156,11 @@ Swept sweep_to_floats(
   const SweepResult result = column_sweep(s.w, s.factor.u, floats, o.block);
   FloatGroupWeight::Parts parts;
   parts.codes = restore_columns(floats.codes(), s.order);
-  if (format.element == MiniFloat::e2m1) parts.codes = pairs_of(parts.codes, Nibble::even_low);
+  if (format.element == MiniFloat::e2m1) {
+    Tensor pairs = Tensor::empty({N, K / 2}, DType::u8);
+    pack_codes(parts.codes.data<u8>(), N * K, 4, pairs.data<u8>());
+    parts.codes = pairs;
+  }
   parts.scales = floats.scales();
   if (format.scale == BlockScale::real && values != DType::f32) parts.scales = parts.scales.to(values);
   if (format.scale == BlockScale::e4m3) parts.global = Tensor::of({1}, std::vector<float>{global});

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "ops/gemm.h"
+#include "ops/multiply.h"
 
 namespace pare {
 namespace {
@@ -111,14 +111,11 @@ void Gram::add(const std::string& what, const Tensor& x, const Tensor& weights) 
   expect_finite_rows(what, x);
   add_magnitudes(x, weights);
   const Tensor rows = weights.defined() ? weighted(x, weights) : x;
-  const GemmA a{rows.f32(), K, Layout::transposed};
+  const MatrixPart turned{rows.f32(), K, Layout::transposed};
   double* sums = sums_.data<double>();
   for (i64 j0 = 0; j0 < K; j0 += kPanel) {
     const i64 columns = std::min(kPanel, K - j0), height = j0 + columns;
-    GemmB b;
-    b.data = rows.f32() + j0;
-    b.stride = K;
-    gemm(height, columns, T, a, b, scratch_.f32(), columns, Result::write);
+    multiply(height, columns, T, turned, {rows.f32() + j0, K}, scratch_.f32(), columns, Result::write);
     parallel_rows(height, 16, [&](i64 begin, i64 end) {
       for (i64 i = begin; i < end; ++i) {
         double* to = sums + i * K_ + j0;
@@ -166,10 +163,7 @@ void CrossGram::add(const std::string& what, const Tensor& x, const Tensor& chan
   expect_finite_rows(what, changed);
   const Tensor rows = weights.defined() ? weighted(x, weights) : x;
   const Tensor others = weights.defined() ? weighted(changed, weights) : changed;
-  GemmB b;
-  b.data = others.f32();
-  b.stride = K;
-  gemm(K, K, T, {rows.f32(), K, Layout::transposed}, b, scratch_.f32(), K, Result::write);
+  multiply(K, K, T, {rows.f32(), K, Layout::transposed}, {others.f32(), K}, scratch_.f32(), K, Result::write);
   parallel_rows(K, 16, [&](i64 begin, i64 end) {
     for (i64 i = begin * K; i < end * K; ++i) sums_.data<double>()[i] += scratch_.f32()[i];
   });

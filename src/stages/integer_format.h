@@ -19,20 +19,16 @@ struct IntegerFormatOptions {
   double usual_group(const Config& c) const {
     return static_cast<double>(group == "row" ? c.D : group_size());
   }
-  /// Scales, and zero points, by the weight.
-  double scale_bits(const Config& c, i64 code_bits) const {
-    return (16 + (symmetric ? 0 : static_cast<double>(code_bits))) / usual_group(c);
+  /// Bits of a weight in the artefact, its share of scales and zero points included.
+  double stored_bits(const Config& c) const {
+    const auto code = static_cast<double>(bits);
+    return code + (16 + (symmetric ? 0 : code)) / usual_group(c);
   }
-  /// Bits of a weight in the artefact.
-  double stored_bits(const Config& c) const { return static_cast<double>(bits) + scale_bits(c, bits); }
   IntGroupOptions format(i64 code_bits) const {
     return {static_cast<int>(code_bits), group_size(), symmetric};
   }
   IntGroupOptions format() const { return format(bits); }
 };
-
-template <class O>
-constexpr std::tuple bits_field{field<O, i64>("bits", &O::bits, "bits of a weight", between(2, 8))};
 
 template <class O>
 constexpr std::tuple group_fields{
@@ -42,6 +38,7 @@ constexpr std::tuple group_fields{
 };
 
 template <class O>
-constexpr std::tuple integer_format_fields = std::tuple_cat(bits_field<O>, group_fields<O>);
+constexpr std::tuple integer_format_fields = std::tuple_cat(
+    std::tuple{field<O, i64>("bits", &O::bits, "bits of a weight", between(2, 8))}, group_fields<O>);
 
 }  // namespace pare

@@ -196,11 +196,11 @@ void learn(const Options& o,
   block.finish(best);
 }
 
-/// Whether the source is rounded already; throws a user error where nothing can be learned on that.
-bool is_packed(const Job& job) {
-  std::size_t packed = 0;
-  const std::vector<std::string> names = job.linears();
-  for (const std::string& name : names) {
+/// The model to be like: the source, or where that is rounded already what it was made from. Throws a user
+/// error where nothing can be learned on it.
+std::filesystem::path teacher_of(const Job& job) {
+  bool packed = false;
+  for (const std::string& name : job.linears()) {
     const Weight w = job.any_weight(name);
     if (w.dense().defined()) continue;
     const auto* integers = dynamic_cast<const IntGroupWeight*>(&w.format());
@@ -208,19 +208,21 @@ bool is_packed(const Job& job) {
       throw user_error("quantize.learned: {} is {}; expected a dense model, or one of integers in groups",
                        name,
                        w.format().name());
-    ++packed;
+    packed = true;
   }
-  if (packed > 0 && job.origin() == job.source())
+  if (!packed) return job.source();
+  const std::filesystem::path& origin = job.origin();
+  if (origin == job.source())
     throw user_error(
         "quantize.learned: {} is rounded already, and what it was made from is not here; put the stage "
         "behind "
         "the one that rounds, in the same recipe",
         job.source().string());
-  return packed > 0;
+  return origin;
 }
 
 void run(const Options& o, Job& job) {
-  const Model teacher = load_model(is_packed(job) ? job.origin() : job.source());
+  const Model teacher = load_model(teacher_of(job));
   walk_reconstructing(job,
                       calibration_of(o, job),
                       o.step_tokens,

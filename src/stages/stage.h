@@ -69,6 +69,25 @@ Cost cost_of(const std::vector<StagePart>& parts, const ModelShape& shape);
 
 enum class Makes { changed_model, new_model };
 
+/// What every stage says of itself.
+template <class Options, class... T>
+StageInfo stage_info(const std::string& name,
+                     int version,
+                     const std::string& summary,
+                     const std::tuple<Field<Options, T>...>& fields,
+                     std::vector<std::string> reads) {
+  StageInfo info;
+  info.name = name;
+  info.version = version;
+  info.summary = summary;
+  info.reads = std::move(reads);
+  info.options = option_help<Options>(fields);
+  info.canonical = [name, help = info.options](const json& given, const std::string& where) {
+    return canonical_options(help, name, given, where);
+  };
+  return info;
+}
+
 /// estimate: Cost(const Options&, const ModelShape&); run: void(const Options&, Job&). A stage that makes a
 /// new model reads the data train and validation, others what `reads` names.
 template <class Options, class... T>
@@ -82,16 +101,8 @@ bool add_stage(const std::string& name,
                std::vector<std::string> reads = {},
                const char* source = __builtin_FILE()) {
   if (makes == Makes::new_model && reads.empty()) reads = {"train", "validation"};
-  StageInfo info;
-  info.name = name;
-  info.version = version;
-  info.summary = summary;
+  StageInfo info = stage_info<Options>(name, version, summary, fields, std::move(reads));
   info.trains = makes == Makes::new_model;
-  info.reads = std::move(reads);
-  info.options = option_help<Options>(fields);
-  info.canonical = [name, help = info.options](const json& given, const std::string& where) {
-    return canonical_options(help, name, given, where);
-  };
   info.estimate = [fields, estimate](const json& o, const ModelShape& m) {
     return estimate(options_of<Options>(fields, o), m);
   };
@@ -108,15 +119,7 @@ bool add_stages(const std::string& name,
                 std::vector<StagePart> (*parts)(const Options&),
                 std::vector<std::string> reads,
                 const char* source = __builtin_FILE()) {
-  StageInfo info;
-  info.name = name;
-  info.version = version;
-  info.summary = summary;
-  info.reads = std::move(reads);
-  info.options = option_help<Options>(fields);
-  info.canonical = [name, help = info.options](const json& given, const std::string& where) {
-    return canonical_options(help, name, given, where);
-  };
+  StageInfo info = stage_info<Options>(name, version, summary, fields, std::move(reads));
   info.parts = [fields, parts](const json& o) { return parts(options_of<Options>(fields, o)); };
   info.estimate = [all = info.parts](const json& o, const ModelShape& m) { return cost_of(all(o), m); };
   info.run = [name](const json&, Job&) { throw bug("{} is run by its parts", name); };
