@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/threads.h"
 #include "ops/gemm_bf16_cpu.h"
 #include "ops/gemm_cpu.h"
+#include "ops/scratch.h"
 
 namespace pare {
 namespace {
@@ -30,17 +30,10 @@ struct Kernels : cpu::GemmKernels {
 u32* pairs_of(float* memory) { return reinterpret_cast<u32*>(memory); }
 const u32* pairs_of(const float* memory) { return reinterpret_cast<const u32*>(memory); }
 
-/// Scratch that belongs to one thread and grows to the largest product it has seen.
+/// Three pieces of memory of this thread.
 float* scratch(std::size_t slot, std::size_t count) {
-  thread_local AlignedFloats data[3];
-  thread_local std::size_t size[3] = {0, 0, 0};
-  if (size[slot] < count) {
-    void* fresh = allocate_aligned(count * sizeof(float) + 64);
-    if (!fresh) throw job_error("out of memory: {} bytes for a product's scratch", count * sizeof(float));
-    data[slot].reset(static_cast<float*>(fresh));
-    size[slot] = count;
-  }
-  return data[slot].get();
+  thread_local Scratch memory[3];
+  return memory[slot].of<float>(static_cast<i64>(count));
 }
 
 /// Packs B rows [k0,k0+depth) × columns [n0,n0+cols) into panels of NR columns: element (k,n) of a panel at
@@ -197,6 +190,7 @@ void gemm(i64 M,
           Products products) {
   if (M <= 0 || N <= 0) return;
   if (K <= 0) throw bug("gemm: K = {}", K);
+  if (products == Products::fast) throw bug("gemm: products are f32 or bf16");
   const Kernels kernels(products);
   if (M <= 4 * kernels.MR) return gemm_few_rows(kernels, M, N, K, a, b, c, ldc, result, bias);
   gemm_many_rows(kernels, M, N, K, a, b, c, ldc, result, bias);

@@ -19,7 +19,8 @@ enum class Layout { plain, transposed };
 enum class Result { write, add };
 /// What A and B are rounded to (nearest even) before they are multiplied; sums are f32 either way. bf16: an
 /// odd k comes before the even one below it. Twice as fast where the CPU has AVX512-BF16, slower elsewhere.
-enum class Products : u8 { f32, bf16 };
+/// fast: what linear() finds quickest for a weight, integers or one of the others (weights/linear.h).
+enum class Products : u8 { f32, bf16, fast };
 /// True where products of bf16 have instructions of their own on the running tier.
 bool bf16_products_are_native();
 
