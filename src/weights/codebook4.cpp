@@ -10,6 +10,7 @@
 #include "weights/codebook4_cpu.h"
 #include "weights/convert.h"
 #include "weights/formats.h"
+#include "weights/integer_group.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -76,6 +77,21 @@ Encoder encoder(Code4 code) {
   return e;
 }
 
+/// Steps of the integer levels from 0 to 1.
+float integer_steps(Code4 code) { return code == Code4::nf4 ? 127.0f : 120.0f; }
+
+/// The table as integers, for products that round activations as well.
+const std::array<i8, 16>& integer_levels(Code4 code) {
+  const auto rounded = [](Code4 c) {
+    std::array<i8, 16> levels{};
+    for (std::size_t i = 0; i < 16; ++i)
+      levels[i] = static_cast<i8>(std::nearbyint(code4_table(c)[i] * integer_steps(c)));
+    return levels;
+  };
+  static const std::array<i8, 16> nf4 = rounded(Code4::nf4), fp4 = rounded(Code4::fp4);
+  return code == Code4::nf4 ? nf4 : fp4;
+}
+
 i64 blocks_of(i64 count, i64 block) { return (count + block - 1) / block; }
 
 void check_block(const std::string& where, i64 block) {
@@ -136,6 +152,7 @@ Codebook4Weight::Codebook4Weight(
     const std::string& where, i64 rows, i64 cols, const Codebook4Options& options, Parts parts)
     : rows_(rows), cols_(cols), options_(options), parts_(std::move(parts)) {
   check_block(where, options.block);
+  integer_group_ = integer_group(options.block, cols, 32);
   const i64 count = rows * cols, B = blocks_of(count, options.block);
   expect_stored(where, ".codes", parts_.codes, {(count + 1) / 2}, DType::u8);
   if (!options.double_quantized) {
@@ -180,6 +197,38 @@ void Codebook4Weight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 str
   view.block = options_.block;
   cpu::decode_codebook4(view, n0, n1, k0, k1, dst, stride);
   round_tile_to(options_.values, dst, n1 - n0, k1 - k0, stride);
+}
+
+IntegerForm Codebook4Weight::integer_form() const {
+  IntegerForm form;
+  form.layout = CodeLayout::high_even;
+  form.group = integer_group_;
+  form.levels = integer_levels(options_.code).data();
+  return form;
+}
+
+IntegerRows::Codes Codebook4Weight::integer_codes(i64 n0, i64, i64 k0, i64, u8*) const {
+  return {parts_.codes.data<u8>() + (n0 * cols_ + k0) / 2, cols_ / 2};
+}
+
+void Codebook4Weight::read_absmax(i64 first, i64 count, float* to) const {
+  if (!options_.double_quantized) {
+    std::copy_n(parts_.absmax.f32() + first, count, to);
+    return;
+  }
+  const u8* codes = parts_.absmax.data<u8>() + first;
+  const float offset = parts_.nested_offset.f32()[0];
+  const float* map = dynamic_map8().data();
+  for (i64 b = 0; b < count; ++b)
+    to[b] = map[codes[b]] * parts_.nested_absmax.f32()[(first + b) / kNestedBlock] + offset;
+}
+
+void Codebook4Weight::integer_scales(i64 n0, i64 n1, float* scales, float*) const {
+  const i64 blocks = cols_ / options_.block, count = (n1 - n0) * blocks,
+            parts = options_.block / integer_group_;
+  read_absmax(n0 * blocks, count, scales);
+  for (i64 b = 0; b < count; ++b) scales[b] *= 1.0f / integer_steps(options_.code);
+  repeat_scales(count * parts, parts, scales);
 }
 
 void Codebook4Weight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

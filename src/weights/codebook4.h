@@ -16,6 +16,7 @@
 #include <array>
 #include <string>
 
+#include "ops/integer_gemm.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -35,7 +36,7 @@ struct Codebook4Options {
 /// Quantises w (N, K) f32. Throws a user error on bad options, and on NaN or Inf, naming row and column.
 Weight quantize_codebook4(const Tensor& w, const Codebook4Options& options);
 
-class Codebook4Weight final : public WeightFormat {
+class Codebook4Weight final : public WeightFormat, public IntegerRows {
  public:
   struct Parts {
     Tensor codes, absmax, nested_absmax, nested_offset;  // the last two undefined without double quantisation
@@ -47,6 +48,11 @@ class Codebook4Weight final : public WeightFormat {
   i64 cols() const override { return cols_; }
   i64 bytes() const override;
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  /// Its integers are the values of the table rounded to 1/127 (nf4) or 1/120 (fp4: all exact but 1/192).
+  const IntegerRows* integer_rows() const override { return integer_group_ ? this : nullptr; }
+  IntegerForm integer_form() const override;
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 
@@ -54,7 +60,10 @@ class Codebook4Weight final : public WeightFormat {
   const Parts& parts() const { return parts_; }
 
  private:
-  i64 rows_, cols_;
+  /// absmax of blocks [first, first + count).
+  void read_absmax(i64 first, i64 count, float* to) const;
+
+  i64 rows_, cols_, integer_group_ = 0;
   Codebook4Options options_;
   Parts parts_;
 };

@@ -9,6 +9,9 @@ namespace pare {
 void bf16_to_f32(const u16* src, i64 n, float* dst);
 void f16_to_f32(const u16* src, i64 n, float* dst);
 
+/// Values [first, first + count) of `values` (f32, bf16 or f16) to f32, exact.
+void widen(const Tensor& values, i64 first, i64 count, float* dst);
+
 /// Rounds each value to the nearest of `dtype` (f32: as it is, bf16, f16), halves to even: what a library
 /// that computes in that dtype would hold. Too large a value becomes infinite, NaN stays NaN.
 void round_to(DType dtype, float* values, i64 n);

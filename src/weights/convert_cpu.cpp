@@ -5,6 +5,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "tensor/half.h"
 #include "weights/convert-inl.h"
 
@@ -91,6 +93,15 @@ HWY_EXPORT(f16_round_row);
 
 void bf16_to_f32(const u16* src, i64 n, float* dst) { HWY_DYNAMIC_DISPATCH(bf16_row)(src, n, dst); }
 void f16_to_f32(const u16* src, i64 n, float* dst) { HWY_DYNAMIC_DISPATCH(f16_row)(src, n, dst); }
+
+void widen(const Tensor& values, i64 first, i64 count, float* dst) {
+  if (values.dtype() == DType::bf16)
+    bf16_to_f32(values.data<u16>() + first, count, dst);
+  else if (values.dtype() == DType::f16)
+    f16_to_f32(values.data<u16>() + first, count, dst);
+  else
+    std::copy_n(values.f32() + first, count, dst);
+}
 
 void round_to(DType dtype, float* values, i64 n) {
   if (dtype == DType::bf16)

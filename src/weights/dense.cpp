@@ -1,8 +1,7 @@
 #include "weights/dense.h"
 
-#include <cstring>
-
 #include "weights/convert.h"
+#include "weights/dense_cpu.h"
 #include "weights/formats.h"
 
 namespace pare {
@@ -18,15 +17,11 @@ DenseWeight::DenseWeight(Tensor values) : values_(std::move(values)) {
 std::string DenseWeight::name() const { return dtype_name(values_.dtype()); }
 
 void DenseWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
-  for (i64 n = n0; n < n1; ++n, dst += stride) {
-    const i64 first = n * cols() + k0;
-    if (values_.dtype() == DType::f32)
-      std::memcpy(dst, values_.f32() + first, static_cast<std::size_t>(k1 - k0) * sizeof(float));
-    else if (values_.dtype() == DType::bf16)
-      bf16_to_f32(values_.data<u16>() + first, k1 - k0, dst);
-    else
-      f16_to_f32(values_.data<u16>() + first, k1 - k0, dst);
-  }
+  for (i64 n = n0; n < n1; ++n, dst += stride) widen(values_, n * cols() + k0, k1 - k0, dst);
+}
+
+bool DenseWeight::multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const {
+  return cpu::dense_row(values_, x, n0, n1, y, add);
 }
 
 void DenseWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -16,6 +16,7 @@ class DenseWeight final : public WeightFormat {
   i64 cols() const override { return values_.dim(1); }
   i64 bytes() const override { return values_.bytes(); }
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  bool multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 

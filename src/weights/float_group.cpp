@@ -9,6 +9,7 @@
 #include "weights/convert.h"
 #include "weights/float_group_cpu.h"
 #include "weights/formats.h"
+#include "weights/integer_group.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -83,6 +84,7 @@ FloatGroupWeight::FloatGroupWeight(
   const Shape blocks{blocks_of(rows, options.block_rows), blocks_of(cols, options.block_cols)};
   expect_scales(where, options.scale, parts_.scales, blocks);
   expect_global(where, options.scale, parts_.global);
+  if (nibbles && options.block_rows == 1) integer_group_ = integer_group(block_cols(), cols, 32);
 }
 
 std::string FloatGroupWeight::name() const {
@@ -138,6 +140,23 @@ void FloatGroupWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 st
     cpu::scale_runs(scales.data(), wide, k0, k1, dst);
     round_to(options_.values, dst, k1 - k0);
   }
+}
+
+IntegerForm FloatGroupWeight::integer_form() const {
+  // Twice the values of e2m1.
+  static constexpr i8 kLevels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  return {.layout = CodeLayout::low_even, .group = integer_group_, .levels = kLevels};
+}
+
+IntegerRows::Codes FloatGroupWeight::integer_codes(i64 n0, i64, i64 k0, i64, u8*) const {
+  return {parts_.codes.data<u8>() + n0 * (cols_ / 2) + k0 / 2, cols_ / 2};
+}
+
+void FloatGroupWeight::integer_scales(i64 n0, i64 n1, float* scales, float*) const {
+  const i64 blocks = parts_.scales.dim(1), count = (n1 - n0) * blocks, parts = block_cols() / integer_group_;
+  read_scales(n0 * blocks, count, scales);
+  for (i64 b = 0; b < count; ++b) scales[b] *= 0.5f;
+  repeat_scales(count * parts, parts, scales);
 }
 
 void FloatGroupWeight::each_tensor(

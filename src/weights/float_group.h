@@ -15,6 +15,7 @@
 #pragma once
 #include <string>
 
+#include "ops/integer_gemm.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -35,7 +36,7 @@ float e2m1_value(u8 code);
 /// 2^(code − 127); NaN for 255.
 float e8m0_value(u8 code);
 
-class FloatGroupWeight final : public WeightFormat {
+class FloatGroupWeight final : public WeightFormat, public IntegerRows {
  public:
   struct Parts {
     Tensor codes, scales, global;  // global undefined unless the scales are e4m3
@@ -50,6 +51,11 @@ class FloatGroupWeight final : public WeightFormat {
   i64 cols() const override { return cols_; }
   i64 bytes() const override;
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  /// Twice an e2m1 is an integer: MXFP4, and others whose blocks are a row's next 32 inputs or more.
+  const IntegerRows* integer_rows() const override { return integer_group_ ? this : nullptr; }
+  IntegerForm integer_form() const override;
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 
@@ -62,7 +68,7 @@ class FloatGroupWeight final : public WeightFormat {
   /// scales [first, first + count) of all, row by row, as they multiply.
   void read_scales(i64 first, i64 count, float* to) const;
 
-  i64 rows_, cols_;
+  i64 rows_, cols_, integer_group_ = 0;
   FloatGroupOptions options_;
   Parts parts_;
 };

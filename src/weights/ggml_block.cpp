@@ -9,33 +9,12 @@
 #include "base/threads.h"
 #include "weights/formats.h"
 #include "weights/ggml_block_cpu.h"
+#include "weights/ggml_integers.h"
+#include "weights/ggml_sub_scales.h"
 #include "weights/read_options.h"
 
 namespace pare {
 namespace {
-
-/// Where the f16 scales of a block lie; −1 = no second one.
-struct ScalesAt {
-  int first, second;
-};
-
-ScalesAt scales_at(GgmlType type) {
-  switch (type) {
-    case GgmlType::q4_1:
-    case GgmlType::q5_1:
-    case GgmlType::q4_k:
-    case GgmlType::q5_k:
-      return {0, 2};
-    case GgmlType::q2_k:
-      return {80, 82};
-    case GgmlType::q3_k:
-      return {108, -1};
-    case GgmlType::q6_k:
-      return {208, -1};
-    default:
-      return {0, -1};
-  }
-}
 
 bool finite_f16(const u8* at) {
   u16 bits;
@@ -46,7 +25,7 @@ bool finite_f16(const u8* at) {
 /// The first block with a scale that is not finite, or `count`.
 i64 first_bad_block(GgmlType type, const u8* blocks, i64 count) {
   const i64 bytes = ggml_type_info(type).bytes;
-  const ScalesAt at = scales_at(type);
+  const GgmlScalesAt at = ggml_scales_at(type);
   std::atomic<i64> bad = count;
   parallel_rows(count, 4096, [&](i64 begin, i64 end) {
     for (i64 b = begin; b < end; ++b) {
@@ -89,6 +68,24 @@ std::string GgmlBlockWeight::name() const { return lower(ggml_type_info(type_).n
 
 void GgmlBlockWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
   cpu::decode_ggml_block({type_, blocks_.data<u8>(), blocks_.dim(1)}, n0, n1, k0, k1, dst, stride);
+}
+
+IntegerForm GgmlBlockWeight::integer_form() const { return ggml_integer_form(type_); }
+
+IntegerRows::Codes GgmlBlockWeight::integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const {
+  const i64 row = blocks_.dim(1);
+  const i64 stride = integer_form().layout == CodeLayout::bytes ? k1 - k0 : (k1 - k0) / 2;
+  for (i64 n = n0; n < n1; ++n)
+    ggml_integer_codes(type_, blocks_.data<u8>() + n * row, k0, k1, scratch + (n - n0) * stride);
+  return {scratch, stride};
+}
+
+void GgmlBlockWeight::integer_scales(i64 n0, i64 n1, float* scales, float* mins) const {
+  const i64 groups = cols_ / integer_form().group, row = blocks_.dim(1);
+  for (i64 n = n0; n < n1; ++n, scales += groups) {
+    ggml_integer_scales(type_, blocks_.data<u8>() + n * row, cols_, scales, mins);
+    if (mins) mins += groups;
+  }
 }
 
 void GgmlBlockWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -12,12 +12,13 @@
 #pragma once
 #include <string>
 
+#include "ops/integer_gemm.h"
 #include "weights/ggml_types.h"
 #include "weights/weight.h"
 
 namespace pare {
 
-class GgmlBlockWeight final : public WeightFormat {
+class GgmlBlockWeight final : public WeightFormat, public IntegerRows {
  public:
   /// Throws a user error starting with `where` unless `type` is packed, `cols` a multiple of its block,
   /// `blocks` u8 of that shape, and every scale finite. Reads all blocks once.
@@ -28,6 +29,10 @@ class GgmlBlockWeight final : public WeightFormat {
   i64 cols() const override { return cols_; }
   i64 bytes() const override { return blocks_.bytes(); }
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  const IntegerRows* integer_rows() const override { return this; }
+  IntegerForm integer_form() const override;
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "tensor/half.h"
+#include "weights/ggml_sub_scales.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace pare::HWY_NAMESPACE {
@@ -152,16 +153,12 @@ struct Q2KBlock {
 
 struct Q3KBlock {
   static constexpr i64 kValues = 256, kBytes = 110;
-  static int scale(const u8* packed, i64 s) {
-    const int low = (packed[s % 8] >> (4 * (s / 8))) & 15, high = (packed[8 + s % 4] >> (2 * (s / 4))) & 3;
-    return (low | high << 4) - 32;
-  }
   static void unit(const u8* b, i64 j, float* dst) {
     const float d = f16_at(b + 108);
     const u8* codes = b + 32 + j / 4 * 32;
     const int shift = static_cast<int>(j % 4) * 2, bit = static_cast<int>(j);
     for (i64 h = 0; h < 2; ++h) {
-      const float a = d * static_cast<float>(scale(b + 96, 2 * j + h));
+      const float a = d * static_cast<float>(ggml_q3_k_scale(b, 2 * j + h));
       scaled(16 * h, 16 * h + 16, a, dst, [&](i64 i) HWY_ATTR {
         const auto high = hn::ShiftLeft<2>(field(b + i, bit, 1));  // a clear bit subtracts 4
         return hn::Sub(hn::Or(field(codes + i, shift, 3), high), hn::Set(DI(), 4));
@@ -173,12 +170,10 @@ struct Q3KBlock {
 struct SubScale {
   float scale, min;
 };
-/// Scale and minimum of unit j: 6 bits each, packed into 12 bytes.
+/// Scale and minimum of unit j.
 HWY_INLINE SubScale sub_scale(const u8* b, i64 j) {
-  const u8* s = b + 4;
-  const int sc = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
-  const int m = j < 4 ? s[j + 4] & 63 : (s[j + 4] >> 4) | (s[j] >> 6) << 4;
-  return {f16_at(b) * static_cast<float>(sc), f16_at(b + 2) * static_cast<float>(m)};
+  const GgmlSubScale sub = ggml_six_bit_scale(b, j);
+  return {f16_at(b) * static_cast<float>(sub.scale), f16_at(b + 2) * static_cast<float>(sub.min)};
 }
 
 struct Q4KBlock {

@@ -5,9 +5,15 @@
 
 #include "base/threads.h"
 #include "weights/formats.h"
+#include "weights/integer_group.h"
 #include "weights/read_options.h"
 
 namespace pare {
+namespace {
+
+constexpr float kStep = 7.874015718698502e-3f;  // 1/127
+
+}  // namespace
 
 Weight quantize_int8_row(const Tensor& w) {
   const auto [N, K] = dims<2>("quantize_int8_row", w);
@@ -35,14 +41,24 @@ Int8RowWeight::Int8RowWeight(const std::string& where, i64 rows, i64 cols, Tenso
   expect_stored(where, ".codes", codes_, {rows, cols}, DType::i8);
   expect_stored(where, ".scb", scb_, {rows}, DType::f32);
   expect_finite(where, ".scb", scb_);
+  integer_group_ = integer_group(cols, cols, 16);
 }
 
 void Int8RowWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const {
   for (i64 n = n0; n < n1; ++n, dst += stride) {
     const i8* from = codes_.data<i8>() + n * cols() + k0;
     const float scale = scb_.f32()[n];
-    for (i64 k = 0; k < k1 - k0; ++k) dst[k] = static_cast<float>(from[k]) * scale * 7.874015718698502e-3f;
+    for (i64 k = 0; k < k1 - k0; ++k) dst[k] = static_cast<float>(from[k]) * scale * kStep;
   }
+}
+
+IntegerRows::Codes Int8RowWeight::integer_codes(i64 n0, i64, i64 k0, i64, u8*) const {
+  return {reinterpret_cast<const u8*>(codes_.data<i8>() + n0 * cols() + k0), cols()};
+}
+
+void Int8RowWeight::integer_scales(i64 n0, i64 n1, float* scales, float*) const {
+  const i64 groups = cols() / integer_group_;
+  for (i64 n = n0; n < n1; ++n, scales += groups) std::fill_n(scales, groups, scb_.f32()[n] * kStep);
 }
 
 void Int8RowWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -6,6 +6,7 @@
 //
 // Stored: .codes i8 (N, K) · .scb f32 (N). A row of zeros has scb 0 and codes 0.
 #pragma once
+#include "ops/integer_gemm.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -13,7 +14,7 @@ namespace pare {
 /// w (N, K) f32. Throws a user error on NaN or Inf, naming row and column.
 Weight quantize_int8_row(const Tensor& w);
 
-class Int8RowWeight final : public WeightFormat {
+class Int8RowWeight final : public WeightFormat, public IntegerRows {
  public:
   /// Throws a user error starting with `where` on wrong shapes or dtypes and on scales that are not finite.
   Int8RowWeight(const std::string& where, i64 rows, i64 cols, Tensor codes, Tensor scb);
@@ -22,6 +23,10 @@ class Int8RowWeight final : public WeightFormat {
   i64 cols() const override { return codes_.dim(1); }
   i64 bytes() const override { return codes_.bytes() + scb_.bytes(); }
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  const IntegerRows* integer_rows() const override { return integer_group_ ? this : nullptr; }
+  IntegerForm integer_form() const override { return {.group = integer_group_}; }
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override { return {{"format", "int8_row"}}; }
 
@@ -30,6 +35,7 @@ class Int8RowWeight final : public WeightFormat {
 
  private:
   Tensor codes_, scb_;
+  i64 integer_group_ = 0;
 };
 
 }  // namespace pare

@@ -12,6 +12,7 @@
 #include "weights/formats.h"
 #include "weights/int_grid.h"
 #include "weights/int_group_cpu.h"
+#include "weights/integer_group.h"
 #include "weights/read_options.h"
 
 namespace pare {
@@ -186,7 +187,10 @@ IntGroupWeight::IntGroupWeight(const std::string& where,
   check_options(where, options);
   expect_stored(where, ".codes", codes_, {rows, packed_bytes(cols, bits_)}, DType::u8);
   expect_int_scales(where, rows, cols, options, scales_, zeros_);
-  if (group_index_.defined()) expect_groups(where, group_index_, cols_, groups_);
+  if (group_index_.defined())
+    expect_groups(where, group_index_, cols_, groups_);
+  else
+    integer_group_ = integer_group(group_, cols_, is_nibbles() ? 32 : 16);
 }
 
 std::string IntGroupWeight::name() const {
@@ -220,6 +224,50 @@ void IntGroupWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stri
     cpu::decode_int_group(view, n0, n1, k0, k1, dst, stride);
   }
   round_tile_to(values_, dst, n1 - n0, k1 - k0, stride);
+}
+
+bool IntGroupWeight::is_nibbles() const { return bits_ == 4 && group_ % 32 == 0; }
+
+IntegerForm IntGroupWeight::integer_form() const {
+  IntegerForm form;
+  form.layout = is_nibbles() ? CodeLayout::low_even : CodeLayout::bytes;
+  form.group = integer_group_;
+  form.offset = symmetric() ? (1 << (bits_ - 1)) - level_base() : 0;
+  form.has_mins = !symmetric();
+  return form;
+}
+
+IntegerRows::Codes IntGroupWeight::integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const {
+  const i64 row = codes_.dim(1);
+  const u8* first = codes_.data<u8>() + n0 * row;
+  if (is_nibbles()) return {first + k0 / 2, row};
+  for (i64 n = n0; n < n1; ++n, first += row)
+    cpu::unpack_bytes(first,
+                      codes_.data<u8>() + codes_.bytes(),
+                      k0,
+                      k1,
+                      bits_,
+                      level_base(),
+                      scratch + (n - n0) * (k1 - k0));
+  return {scratch, k1 - k0};
+}
+
+void IntGroupWeight::integer_scales(i64 n0, i64 n1, float* scales, float* mins) const {
+  const i64 first = n0 * groups_, count = (n1 - n0) * groups_, parts = group_ / integer_group_;
+  widen(scales_, first, count, scales);
+  if (mins) {
+    thread_local std::vector<u8> zeros;
+    zeros.resize(static_cast<std::size_t>(groups_));
+    for (i64 n = n0, i = 0; n < n1; ++n) {
+      unpack_codes(zeros_.data<u8>() + n * zeros_.dim(1), groups_, bits_, zeros.data());
+      for (const u8 zero : zeros) {
+        mins[i] = scales[i] * static_cast<float>(zero - level_base());
+        ++i;
+      }
+    }
+    repeat_scales(count * parts, parts, mins);
+  }
+  repeat_scales(count * parts, parts, scales);
 }
 
 void IntGroupWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -12,6 +12,7 @@
 #pragma once
 #include <string>
 
+#include "ops/integer_gemm.h"
 #include "weights/weight.h"
 
 namespace pare {
@@ -50,7 +51,7 @@ void expect_int_scales(const std::string& where,
 /// Bits, group, symmetric and values from the options of a stored weight; throws a user error.
 IntGroupOptions read_int_options(const std::string& where, const json& options);
 
-class IntGroupWeight final : public WeightFormat {
+class IntGroupWeight final : public WeightFormat, public IntegerRows {
  public:
   /// The stored tensors as they are; `group_index` undefined for groups side by side. Throws a user error
   /// starting with `where` when they contradict each other.
@@ -67,6 +68,10 @@ class IntGroupWeight final : public WeightFormat {
   i64 cols() const override { return cols_; }
   i64 bytes() const override;
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
+  const IntegerRows* integer_rows() const override { return integer_group_ ? this : nullptr; }
+  IntegerForm integer_form() const override;
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 
@@ -90,7 +95,11 @@ class IntGroupWeight final : public WeightFormat {
   Tensor scales_f32() const { return scales_.to_f32(); }
 
  private:
-  i64 rows_, cols_, group_, groups_;
+  i64 rows_, cols_, group_, groups_, integer_group_ = 0;
+  bool is_nibbles() const;
+  /// What a code of a byte is less by in its level, which is an i8.
+  int level_base() const { return bits_ == 8 ? 128 : 0; }
+
   bool whole_row_;
   int bits_;
   DType values_;

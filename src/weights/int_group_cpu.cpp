@@ -154,6 +154,55 @@ void decode_int_group(const View& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst,
   }
 }
 
+/// Eight codes to the eight bytes of the result.
+template <int kBits>
+HWY_INLINE u64 spread_8(u64 bits) {
+  constexpr u64 kMask = 0x0101010101010101u * ((1u << kBits) - 1);
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+  return _pdep_u64(bits, kMask);
+#else
+  u64 bytes = 0;
+  for (int i = 0; i < 8; ++i) bytes |= (bits >> (i * kBits) & (kMask & 0xff)) << (8 * i);
+  return bytes;
+#endif
+}
+
+template <int kBits>
+void unpack_bytes_of(const u8* row, const u8* end, i64 k0, i64 k1, int base, u8* out) {
+  i64 k = k0;
+  const auto one = [&] { out[k - k0] = static_cast<u8>(packed_code(row, k, kBits) - base); };
+  for (; k < k1 && k % 8 != 0; ++k) one();
+  const u8* from = row + k / 8 * kBits;
+  // base is 128 or 0, so bytes are changed without borrowing from each other.
+  const u64 flip = base ? 0x8080808080808080u : 0;
+  for (; k + 8 <= k1 && from + 8 <= end; k += 8, from += kBits) {
+    u64 bits;
+    std::memcpy(&bits, from, 8);
+    bits = spread_8<kBits>(bits) ^ flip;
+    std::memcpy(out + (k - k0), &bits, 8);
+  }
+  for (; k < k1; ++k) one();
+}
+
+void unpack_bytes(const u8* row, const u8* end, i64 k0, i64 k1, int bits, int base, u8* out) {
+  switch (bits) {
+    case 2:
+      return unpack_bytes_of<2>(row, end, k0, k1, base, out);
+    case 3:
+      return unpack_bytes_of<3>(row, end, k0, k1, base, out);
+    case 4:
+      return unpack_bytes_of<4>(row, end, k0, k1, base, out);
+    case 5:
+      return unpack_bytes_of<5>(row, end, k0, k1, base, out);
+    case 6:
+      return unpack_bytes_of<6>(row, end, k0, k1, base, out);
+    case 7:
+      return unpack_bytes_of<7>(row, end, k0, k1, base, out);
+    default:
+      return unpack_bytes_of<8>(row, end, k0, k1, base, out);
+  }
+}
+
 }  // namespace pare::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -162,6 +211,7 @@ namespace pare::cpu {
 
 HWY_EXPORT(decode_int_group);
 HWY_EXPORT(decode_int_group_indexed);
+HWY_EXPORT(unpack_bytes);
 
 void decode_int_group(const IntGroupView& w, i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) {
   HWY_DYNAMIC_DISPATCH(decode_int_group)(w, n0, n1, k0, k1, dst, stride);
@@ -177,6 +227,10 @@ void decode_int_group_indexed(const IntGroupView& w,
                               float* dst,
                               i64 stride) {
   HWY_DYNAMIC_DISPATCH(decode_int_group_indexed)(w, index, table, n0, n1, k0, k1, dst, stride);
+}
+
+void unpack_bytes(const u8* row, const u8* end, i64 k0, i64 k1, int bits, int base, u8* out) {
+  HWY_DYNAMIC_DISPATCH(unpack_bytes)(row, end, k0, k1, bits, base, out);
 }
 
 }  // namespace pare::cpu

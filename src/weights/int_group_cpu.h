@@ -29,4 +29,7 @@ void decode_int_group_indexed(const IntGroupView& view,
                               float* dst,
                               i64 stride);
 
+/// out[k − k0] = code k of `row` minus `base`, as bytes. Nothing from `end` on is read.
+void unpack_bytes(const u8* row, const u8* end, i64 k0, i64 k1, int bits, int base, u8* out);
+
 }  // namespace pare::cpu

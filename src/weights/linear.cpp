@@ -1,6 +1,9 @@
 #include "weights/linear.h"
 
+#include <algorithm>
+
 #include "base/threads.h"
+#include "ops/integer_gemm.h"
 #include "weights/low_rank.h"
 
 namespace pare {
@@ -21,6 +24,28 @@ Tensor factors_of_part(const Tensor& whole, const Tensor& part, double scale, i6
   for (i64 n = 0; n < N; ++n)
     out.f32()[n] = s * (whole.defined() ? whole.f32()[n] : 1) * (part.defined() ? part.f32()[n] : 1);
   return out;
+}
+
+/// What the products of a dense weight, or of one without integers, are in.
+Products floats_of(Products products, const Weight& w) {
+  if (products != Products::fast) return products;
+  const Tensor dense = w.dense();
+  const bool is_bf16 = dense.defined() && dense.dtype() == DType::bf16;
+  return is_bf16 && bf16_products_are_native() ? Products::bf16 : Products::f32;
+}
+
+/// y (+)= W·x + b by the format's own kernel for one row; false where it has none.
+bool row_product(const float* x, const Weight& w, const float* bias, float* y, Result result) {
+  constexpr i64 kStrip = 64;
+  const i64 N = w.rows();
+  if (!w.format().multiply_row(x, 0, 0, y, false)) return false;
+  parallel_tasks((N + kStrip - 1) / kStrip, [&](i64 task) {
+    const i64 n0 = task * kStrip, n1 = std::min(N, n0 + kStrip);
+    w.format().multiply_row(x, n0, n1, y + n0, result == Result::add);
+    if (bias)
+      for (i64 n = n0; n < n1; ++n) y[n] += bias[n];
+  });
+  return true;
 }
 
 /// y (+)= x·(diag(factors)·W)ᵀ + b. `factors` (N) or undefined.
@@ -46,19 +71,28 @@ void product(const Tensor& x,
     return product(thin, sum->b(), of_b, bias, y, Result::add, products);
   }
 
+  const float* of_rows = factors.defined() ? factors.f32() : nullptr;
+  const float* added = bias.defined() ? bias.f32() : nullptr;
+  if (products == Products::fast)
+    if (const IntegerRows* rows = w.format().integer_rows())
+      return integer_gemm(M, N, K, x.f32(), K, *rows, y.f32(), N, result, of_rows, added);
+
+  const Products floats = floats_of(products, w);
+  if (M == 1 && floats == Products::f32 && !of_rows && row_product(x.f32(), w, added, y.f32(), result))
+    return;
+
   GemmB b;
   if (const Tensor dense = w.dense(); !factors.defined() && dense.defined() && dense.dtype() == DType::f32) {
     b.data = dense.f32();
     b.stride = K;
     b.layout = Layout::transposed;
   } else {
-    const float* factor = factors.defined() ? factors.f32() : nullptr;
-    b.decode_columns = [&w, factor](i64 n0, i64 n1, i64 k0, i64 k1, float* tile, i64 stride) {
+    b.decode_columns = [&w, of_rows](i64 n0, i64 n1, i64 k0, i64 k1, float* tile, i64 stride) {
       w.format().decode(n0, n1, k0, k1, tile, stride);
-      if (factor) scale_rows(factor, n0, n1, k1 - k0, tile, stride);
+      if (of_rows) scale_rows(of_rows, n0, n1, k1 - k0, tile, stride);
     };
   }
-  gemm(M, N, K, {x.f32(), K}, b, y.f32(), N, result, bias.defined() ? bias.f32() : nullptr, products);
+  gemm(M, N, K, {x.f32(), K}, b, y.f32(), N, result, added, floats);
 }
 
 /// dx (+)= dy·diag(factors)·W.
@@ -90,7 +124,7 @@ void product_backward(
       if (factor) scale_rows(factor, r0, r1, c1 - c0, tile, stride);
     };
   }
-  gemm(M, K, N, {dy.f32(), N}, b, dx.f32(), K, result, nullptr, products);
+  gemm(M, K, N, {dy.f32(), N}, b, dx.f32(), K, result, nullptr, floats_of(products, w));
 }
 
 }  // namespace

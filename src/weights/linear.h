@@ -4,7 +4,9 @@
 //
 // The sum over k runs in one order for every output: blocks of kGemmDepth in increasing k, inside a block one
 // fused multiply-add chain from zero, block sums added in order. It does not depend on M, on the number of
-// threads, or on the tier's vector width, so decode = prefill = batched, bit for bit. A weight with a
+// threads, or on the tier's vector width, so decode = prefill = batched, bit for bit. Products::fast takes
+// integers where the weight has them (ops/integer_gemm.h: the same holds), else bf16 for a bf16 weight where
+// the CPU has such products, else f32. A weight with a
 // low-rank part (weights/low_rank.h) is its base's product and two thin ones after it, each summed so: y =
 // x·(cW)ᵀ + (x·Aᵀ)·(scB)ᵀ + b.
 #pragma once

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/gemm.h"
 #include "tensor/half.h"
 #include "weights/convert.h"
 #include "weights/formats.h"
@@ -43,6 +44,29 @@ Tensor finite_f32(const Tensor& w) {
   expect_finite_weight("sparse_mask", full);
   return full;
 }
+
+/// Where runs of values may be read from: a few behind a run are read as well, so the last ones are copied.
+class RunEnds {
+ public:
+  RunEnds(const Tensor& values, i64 kept)
+      : values_(static_cast<const u8*>(values.raw())), width_(dtype_bytes(values.dtype())), kept_(kept) {}
+  void reset() { used_ = 0; }
+  const u8* readable(i64 first, i64 count) {
+    const u8* from = values_ + first * width_;
+    if (first + count + cpu::kReadAhead <= kept_) return from;
+    const i64 room = (kKeptRun + cpu::kReadAhead) * width_;
+    if (used_ + room > static_cast<i64>(copies_.size())) copies_.resize(cpu::kSparseRows * room);
+    u8* to = copies_.data() + used_;
+    std::memcpy(to, from, static_cast<std::size_t>(count * width_));
+    used_ += room;
+    return to;
+  }
+
+ private:
+  const u8* values_;
+  i64 width_, kept_, used_ = 0;
+  std::vector<u8> copies_;
+};
 
 }  // namespace
 
@@ -122,6 +146,38 @@ void SparseMaskWeight::decode_run(i64 n0, i64 n1, i64 k, i64 end, float* dst, i6
     of_rows[r].raw = last;
     cpu::decode_sparse_rows(type, of_rows + r, 1, k - base, end - base, dst + r * stride, stride);
   }
+}
+
+bool SparseMaskWeight::multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const {
+  static_assert(kKeptRun == kGemmDepth);
+  const DType type = values_.dtype();
+  // Scaled values are rounded once more where their scales are not f32; e4m3 has no kernel.
+  if (type == DType::u8 || (scales_.defined() && scales_.dtype() != DType::f32)) return false;
+  cpu::SparseRow rows[cpu::kSparseRows]{};
+  u8 rooms[cpu::kSparseRows][KeptPlaces::kRoom];
+  float sums[cpu::kSparseRows] = {};
+  RunEnds ends(values_, places_.kept());
+  for (i64 n = n0; n < n1; n += cpu::kSparseRows) {
+    const i64 count = std::min(cpu::kSparseRows, n1 - n);
+    if (add) std::copy_n(y + (n - n0), count, sums);
+    for (i64 k = 0; k < cols(); k += kKeptRun) {
+      const i64 end = std::min(cols(), k + kKeptRun);
+      ends.reset();
+      for (i64 r = 0; r < cpu::kSparseRows; ++r) {
+        const i64 row = std::min(n + r, n1 - 1);
+        const KeptRun run = places_.run(row, k, end, rooms[r]);
+        const i64 first = places_.kept_before(row) + run.first;
+        rows[r] = {ends.readable(first, run.count), run.mask, scales_.defined() ? scales_.f32()[row] : 1.0f};
+      }
+      // Rows follow each other, so a part of the next ones' values is asked for with each part of these.
+      const i64 ahead = places_.kept_before(n + count) +
+                        (places_.kept_before(n + count) - places_.kept_before(n)) * k / cols();
+      const u8* next = static_cast<const u8*>(values_.raw()) + ahead * dtype_bytes(type);
+      if (!cpu::multiply_sparse_rows(type, rows, end - k, x + k, sums, add || k > 0, next)) return false;
+    }
+    std::copy_n(sums, count, y + (n - n0));
+  }
+  return cpu::multiply_sparse_rows(type, rows, 0, x, sums, true, nullptr);
 }
 
 void SparseMaskWeight::each_tensor(

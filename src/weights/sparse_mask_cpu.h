@@ -18,4 +18,12 @@ struct SparseRow {
 void decode_sparse_rows(
     DType dtype, const SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride);
 
+/// Rows that one call multiplies.
+inline constexpr i64 kSparseRows = 32;
+/// y[r] (+)= Σ_k x[k] · W[r,k] over `depth` ≤ kGemmDepth columns whose mask and values begin at those of the
+/// kSparseRows rows: one block of the sums of weights/linear.h. Reads as decode_sparse_rows() does; `next` is
+/// read after these rows, or null. False, and nothing done, where the tier has no such kernel.
+bool multiply_sparse_rows(
+    DType dtype, const SparseRow* rows, i64 depth, const float* x, float* y, bool add, const void* next);
+
 }  // namespace pare::cpu

@@ -14,6 +14,8 @@
 
 namespace pare {
 
+class IntegerRows;
+
 /// What a format implements. One file per format in weights/.
 class WeightFormat {
  public:
@@ -27,6 +29,16 @@ class WeightFormat {
   virtual i64 bytes() const = 0;
   /// Writes W[n0:n1, k0:k1] as f32 to dst, row r at dst + r·stride. Thread-safe; same bits for any tiling.
   virtual void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const = 0;
+  /// y[n − n0] (+)= Σ_k x[k] · W[n,k] for rows [n0,n1) and one row x (K) of activations, with the bits of the
+  /// product of weights/linear.h; y must not alias x. False, and nothing done, where the format or the
+  /// running tier has no kernel of its own for it. Thread-safe.
+  virtual bool multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const {
+    static_cast<void>(x), static_cast<void>(n0), static_cast<void>(n1), static_cast<void>(y);
+    return static_cast<void>(add), false;
+  }
+  /// The weight as integers for products that round activations too (ops/integer_gemm.h), or null where it
+  /// has no such form. Lives as long as the format.
+  virtual const IntegerRows* integer_rows() const { return nullptr; }
   /// Calls visit(suffix, tensor) for each stored tensor; a dense weight has one, with the suffix "".
   /// Artefacts store a packed weight `x.weight` as `x.weight<suffix>`.
   virtual void each_tensor(
