@@ -21,6 +21,9 @@ struct Common {
 inline constexpr const char* kModelHelp =
     "a directory, a .gguf file, a shipped model, org/name[@revision] after `pare pull`, or an artefact's id";
 
+inline constexpr const char* kComputeHelp =
+    "exact: f32 activations; fast: what is quickest, 8-bit activations for weights that are integers";
+
 /// A parser with the common options. Throws a user error for what it cannot parse; prints help by itself.
 class Parser {
  public:

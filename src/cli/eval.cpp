@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "measure/measure.h"
+#include "model/compute.h"
 #include "store/resolve.h"
 
 namespace pare::cli {
@@ -39,7 +40,7 @@ const MeasureInfo& task_or_measure(const std::string& name) {
 
 int eval(int argc, char** argv) {
   Parser parser("eval", "Run one task on one model and print the score with its interval.");
-  std::string model, task = "gsm8k", data = "sums:test", shots_data, out, compute = "exact";
+  std::string model, task = "gsm8k", data = "sums:test", shots_data, out, compute = "fast";
   i64 limit = 0, shots = 0, batch = 32, max_new_tokens = 256;
   parser.app().add_option("model", model, kModelHelp)->required();
   parser.app().add_option("--task", task, "the task, see `pare list tasks`")->required();
@@ -52,7 +53,7 @@ int eval(int argc, char** argv) {
       .add_option("--batch", batch, "problems at once (never changes an answer)")
       ->check(more_than(0));
   parser.app().add_option("--max-new-tokens", max_new_tokens, "longest answer")->check(more_than(0));
-  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, kComputeHelp)->check(one_of(compute_names()));
   parser.app().add_option("--out", out, "folder for the per-sample JSON lines (default: the store)");
   if (!parser.parse(argc, argv)) return 0;
   const Store store(parser.common().store);

@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "infer/stop_strings.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "store/resolve.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
@@ -16,7 +16,7 @@ namespace pare::cli {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, chat, system, ids, compute = "exact";
+  std::string model, prompt, chat, system, ids, compute = "fast";
   bool has_chat = false, ignore_eos = false;
   i64 max_new_tokens = 128, n = 1;
   GenerateOptions options;
@@ -66,7 +66,7 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--batch", a.options.batch, "prompts at once (never changes an answer)")
       ->check(more_than(0));
   app.add_flag("--ignore-eos", a.ignore_eos, "go on after the end-of-sequence token");
-  app.add_option("--compute", a.compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  app.add_option("--compute", a.compute, kComputeHelp)->check(one_of(compute_names()));
 }
 
 json completion_json(const Completion& c, bool has_text) {
@@ -157,7 +157,7 @@ int generate(int argc, char** argv) {
     throw user_error("generate: --json with --chat needs the message: --chat TEXT");
 
   const std::filesystem::path dir = resolve_model(a.model, Store(parser.common().store));
-  const Model model = load_model(dir);
+  const Model model = load_model(dir, a.compute);
   const auto tokenizer = Tokenizer::load_if_any(dir);
   if (!a.ignore_eos) {
     a.options.stop_ids.insert(a.options.stop_ids.end(), model.config.eos.begin(), model.config.eos.end());

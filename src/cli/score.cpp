@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "io/safetensors.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "store/resolve.h"
 #include "text/tokenizer.h"
 
@@ -35,12 +35,12 @@ int score(int argc, char** argv) {
   parser.app().add_flag(
       "--no-special", no_special, "do not put the tokenizer's special tokens (BOS) before the text");
   parser.app().add_flag("--per-token", per_token, "with --json: every token's value");
-  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, kComputeHelp)->check(one_of(compute_names()));
   if (!parser.parse(argc, argv)) return 0;
   if (text.empty() == ids.empty()) throw user_error("score: give either --text FILE or --ids FILE");
 
   const std::filesystem::path dir = resolve_model(model, Store(parser.common().store));
-  const Model loaded = load_model(dir);
+  const Model loaded = load_model(dir, compute);
   std::vector<std::vector<i32>> sequences;
   if (ids.empty())
     sequences.push_back(Tokenizer::load(dir)->encode(read_file(text), {.add_special = !no_special}));
@@ -72,9 +72,9 @@ int logits(int argc, char** argv) {
   parser.app().add_option("model", model, kModelHelp)->required();
   parser.app().add_option("--ids", ids, "a file with one JSON array of ids a line")->required();
   parser.app().add_option("--out", out, "the safetensors file to write")->required();
-  parser.app().add_option("--compute", compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  parser.app().add_option("--compute", compute, kComputeHelp)->check(one_of(compute_names()));
   if (!parser.parse(argc, argv)) return 0;
-  const Model loaded = load_model(resolve_model(model, Store(parser.common().store)));
+  const Model loaded = load_model(resolve_model(model, Store(parser.common().store)), compute);
   std::vector<std::pair<std::string, Tensor>> tensors;
   json shapes = json::object();
   std::string text;

@@ -3,7 +3,7 @@
 #include "eval/texts.h"
 #include "measure/measure.h"
 #include "measure/score.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "text/tokenizer.h"
 
 namespace pare {
@@ -24,8 +24,8 @@ MeasureCost estimate(const MeasureLoad& load) {
 
 MeasureResult measure(const MeasureInput& in) {
   TextScoreOptions o = score_options("divergence", in.options);
-  const Model variant = load_model(in.model);
-  const Model baseline = load_model(in.baseline.empty() ? in.model : in.baseline);
+  const Model variant = load_model(in.model, in.compute);
+  const Model baseline = load_model(in.baseline.empty() ? in.model : in.baseline, in.compute);
   const auto tokenizer = Tokenizer::load(in.model);
   const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
   o.score.first_scored = text.first_scored;

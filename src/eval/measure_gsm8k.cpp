@@ -4,7 +4,7 @@
 #include "eval/proportions.h"
 #include "eval/texts.h"
 #include "measure/measure.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "text/problem_source.h"
 #include "text/tokenizer.h"
 
@@ -98,7 +98,7 @@ std::vector<Problem> shots_of(const MeasureInput& in, i64 shots) {
 
 MeasureResult measure(const MeasureInput& in) {
   const auto [o, limit] = options_of(in.options, in.decode);
-  const Model model = load_model(in.model);
+  const Model model = load_model(in.model, in.compute);
   const auto tokenizer = Tokenizer::load(in.model);
   const auto problems = problems_of(in.data, limit);
   const auto shots = shots_of(in, o.shots);

@@ -6,7 +6,7 @@
 #include "eval/texts.h"
 #include "measure/measure.h"
 #include "measure/score.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "text/tokenizer.h"
 
 namespace pare {
@@ -36,7 +36,7 @@ MeasureCost estimate(const MeasureLoad& load) {
 
 MeasureResult measure(const MeasureInput& in) {
   TextScoreOptions o = score_options("perplexity", in.options);
-  const Model model = load_model(in.model);
+  const Model model = load_model(in.model, in.compute);
   const auto tokenizer = Tokenizer::load(in.model);
   const JudgedText text = judged_text(in.data, o.limit, *tokenizer);
   o.score.first_scored = text.first_scored;

@@ -4,8 +4,8 @@
 #include "measure/machine.h"
 #include "measure/measure.h"
 #include "measure/speed.h"
+#include "model/compute.h"
 #include "model/kv_cache.h"
-#include "model/load.h"
 
 namespace pare {
 namespace {
@@ -58,7 +58,7 @@ MeasureCost estimate_memory(const MeasureLoad& load) {
 
 MeasureResult speed(const MeasureInput& in) {
   const SpeedOptions o = options_of("speed", in.options);
-  const Speed s = measure_speed(load_model(in.model), o);
+  const Speed s = measure_speed(load_model(in.model, in.compute), o);
   const auto rate = [&](const std::string& name, double value, std::size_t n) {
     MetricValue m = seconds(name, value, n);
     m.unit = "tok/s";
@@ -87,7 +87,7 @@ MeasureResult memory(const MeasureInput& in) {
   o.repeats = 1;
   reset_peak_rss();
   const i64 before = rss_bytes();
-  const Model model = load_model(in.model);
+  const Model model = load_model(in.model, in.compute);
   measure_speed(model, o);
   MetricValue peak;
   peak.name = "memory.peak_bytes";

@@ -139,7 +139,6 @@ Made Executor::make(const Chain& chain) {
                          work,
                          out,
                          p_.recipe.seed,
-                         p_.recipe.compute,
                          {},
                          ancestors,
                          {{"source", made.hash}, {"data", step.inputs.at("data")}},

@@ -10,6 +10,7 @@
 #include "io/gguf.h"
 #include "measure/measure.h"
 #include "measure/size.h"
+#include "model/compute.h"
 #include "store/adapter.h"
 #include "store/resolve.h"
 #include "text/mixture.h"
@@ -69,7 +70,6 @@ Chain chain_of(const Prepared& p, const VariantUse& variant) {
                    {"parent", stage.trains ? "" : parent},
                    {"data", data},
                    {"seed", p.recipe.seed},
-                   {"compute", p.recipe.compute},
                    {"isa", isa_name()}};
     step.key = parent = Store::key_of(step.inputs);
     chain.steps.push_back(std::move(step));
@@ -125,7 +125,7 @@ json measure_inputs(const Prepared& p,
           {"data", data == p.recipe.data.end() ? "" : data_id(data->second)},
           {"shots", shots == p.recipe.data.end() ? "" : data_id(shots->second)},
           {"decode", p.recipe.decode},
-          {"compute", p.recipe.compute},
+          {"compute", compute_key(p.recipe.compute)},
           {"isa", isa_name()}};
 }
 

@@ -236,7 +236,7 @@ Recipe parse_recipe(const std::string& text, const std::string& where, const std
   r.search = object_at(tree, "search");
   r.objectives = objectives_of(tree);
   r.per_model = per_model_of(tree);
-  r.compute = text_at(tree, "compute", "exact");
+  r.compute = text_at(tree, "compute", "fast");
   if (r.compute != "exact" && r.compute != "fast")
     throw user_error("{}: compute is \"{}\", expected exact or fast", tree.place("/compute"), r.compute);
   r.seed = seed_of(tree);

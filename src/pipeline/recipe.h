@@ -49,7 +49,7 @@ struct Recipe {
   json search = json::object();
   std::vector<Objective> objectives;
   json per_model = json::object();
-  std::string compute = "exact";
+  std::string compute = "fast";
   u64 seed = 0;
 
   /// Everything that decides a run's results, in one spelling.

@@ -13,7 +13,7 @@ Imatrix collect_imatrix(const fs::path& model,
                         u64 seed) {
   // The job makes nothing: its folders are never there.
   const fs::path none = temporary_beside(fs::temp_directory_path() / "imatrix");
-  JobInput input{"imatrix", model, none, none, seed, "exact", {{"calib", calib}}, {}, nullptr, {}};
+  JobInput input{"imatrix", model, none, none, seed, {{"calib", calib}}, {}, nullptr, {}};
   Job job(std::move(input));
   const Calibration calibration = calibration_of(o, job);
   const i64 length = std::min(o.length, std::max<i64>(1, job.config().position_limit()));

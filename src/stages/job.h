@@ -36,7 +36,6 @@ struct JobInput {
   std::filesystem::path source;     // the parent model (a folder or a .gguf file); empty for one that trains
   std::filesystem::path work, out;  // both exist; work survives a kill
   u64 seed = 0;
-  std::string compute = "exact";            // "exact" | "fast"
   std::map<std::string, std::string> data;  // those of the recipe's that the stage reads
   /// The models that the source was made from, the recipe's own first; not the source itself.
   std::vector<std::filesystem::path> ancestors;
@@ -93,7 +92,6 @@ class Job {
   const std::string& stage() const { return input_.stage; }
   u64 seed() const { return input_.seed; }
   Rng rng(u64 stream) const { return Rng(input_.seed, stream); }
-  const std::string& compute() const { return input_.compute; }
   /// The recipe's data string of a key. Throws a user error when the recipe names none.
   const std::string& data(const std::string& key) const;
 

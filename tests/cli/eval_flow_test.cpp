@@ -13,7 +13,7 @@ TEST_F(Eval, PrintsTheDocumentedShapeAndARecordPerSample) {
   EXPECT_EQ(j["task"], "gsm8k");
   EXPECT_EQ(j["n"], 6);
   EXPECT_EQ(j["shots"], 0);
-  EXPECT_EQ(j["compute"], "exact");
+  EXPECT_EQ(j["compute"], "fast");
   for (const char* kind : {"strict", "flexible"}) {
     EXPECT_LE(j[kind]["lo"].get<double>(), j[kind]["value"].get<double>());
     EXPECT_GE(j[kind]["hi"].get<double>(), j[kind]["value"].get<double>());

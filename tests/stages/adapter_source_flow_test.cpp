@@ -32,7 +32,7 @@ class AdapterSource : public ::testing::Test {
 constexpr const char* kQ = "model.layers.0.self_attn.q_proj.weight";
 
 TEST_F(AdapterSource, AnArtefactThatChangesNothingIsTheAdaptedModel) {
-  Job job({"test", root_ / "adapter", root_ / "work", root_ / "out", 0, "exact", {}, {}, {}, {}});
+  Job job({"test", root_ / "adapter", root_ / "work", root_ / "out", 0, {}, {}, {}, {}});
   job.finish();
   const Model before = load_model(root_ / "adapter"), after = load_model(root_ / "out");
   EXPECT_EQ(low_rank_of(after.params.layers[0].wq)->rank(), 2);

@@ -23,7 +23,7 @@ class AllocateTest : public ::testing::Test {
     fs::remove_all(root_);
     fs::create_directories(root_ / "work"), fs::create_directories(root_ / "out");
     options["tokens"] = 1000, options["probe"] = 64, options["refinements"] = 0;
-    Job j({"allocate", kShipped, root_ / "work", root_ / "out", 0, "exact", {{"calib", "sums:train"}}});
+    Job j({"allocate", kShipped, root_ / "work", root_ / "out", 0, {{"calib", "sums:train"}}});
     const StageInfo& info = find_stage("allocate");
     info.run(info.canonical(options, "test"), j);
     j.finish();

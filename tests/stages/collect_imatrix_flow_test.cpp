@@ -43,8 +43,7 @@ TEST_F(CollectImatrix, HoldsTheMeanSquareOfEveryInput) {
   EXPECT_EQ(found.datasets, std::vector<std::string>{"sums:train"});
   EXPECT_EQ(found.chunks, 1);
 
-  const Job job(
-      {"test", kShipped, root_ / "w", root_ / "o", 0, "exact", {{"calib", "sums:train"}}, {}, nullptr, {}});
+  const Job job({"test", kShipped, root_ / "w", root_ / "o", 0, {{"calib", "sums:train"}}, {}, nullptr, {}});
   Acts acts;
   acts.keep = Keep::everything;
   forward(m, pack_sequences(calibration_of(o, job).sequences), acts);

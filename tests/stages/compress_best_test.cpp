@@ -35,8 +35,7 @@ class BestTest : public ::testing::Test {
     for (const StagePart& part : info.parts ? info.parts(all) : std::vector<StagePart>{{stage, all}}) {
       const fs::path dir = root_ / std::to_string(++made_);
       fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
-      JobInput input{
-          part.stage, model, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}, {}, {}, {}};
+      JobInput input{part.stage, model, dir / "work", dir / "out", 0, {{"calib", "sums:train"}}, {}, {}, {}};
       input.ancestors = ancestors;
       Job j(std::move(input));
       const StageInfo& one = find_stage(part.stage);

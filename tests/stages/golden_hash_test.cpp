@@ -42,7 +42,6 @@ TEST(GoldenHash, ResultsChangeOnlyWithTheVersion) {
              root / "work",
              root / "out",
              0,
-             "exact",
              {}});
     stage.run(stage.canonical(json::object(), "test"), job);
     job.finish();

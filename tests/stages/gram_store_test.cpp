@@ -28,7 +28,7 @@ class GramStoreTest : public ::testing::Test {
   Job job(const std::string& name) {
     fs::create_directories(root_ / name / "work"), fs::create_directories(root_ / name / "out");
     JobInput input{
-        "test", kShipped, root_ / name / "work", root_ / name / "out", 0, "exact", {{"calib", "sums:train"}}};
+        "test", kShipped, root_ / name / "work", root_ / name / "out", 0, {{"calib", "sums:train"}}};
     input.identity = {{"source", "abc"}, {"data", "sums:train"}};
     input.shared = [&](const json& inputs, const BuildFolder& build) {
       return store_

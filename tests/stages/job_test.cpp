@@ -33,7 +33,7 @@ class JobTest : public ::testing::Test {
     fs::remove_all(root_);
   }
   Job job(const fs::path& source = kModel) {
-    return Job({"test", source, root_ / "work", root_ / "out", 0, "exact", {}});
+    return Job({"test", source, root_ / "work", root_ / "out", 0, {}});
   }
   fs::path run(const std::string& stage, const json& options, const fs::path& source = kModel) {
     Job j = job(source);
@@ -232,7 +232,7 @@ TEST_F(JobTest, NormsAndAnUntiedHeadAreKeptThroughAKill) {
 }
 
 TEST_F(JobTest, MissingSourceAndDataSayWhatToAdd) {
-  Job j({"train.x", {}, root_ / "work", root_ / "out", 0, "exact", {}});
+  Job j({"train.x", {}, root_ / "work", root_ / "out", 0, {}});
   EXPECT_THROW(j.config(), Error);
   try {
     j.data("calib");

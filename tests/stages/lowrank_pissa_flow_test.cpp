@@ -25,7 +25,7 @@ class LowrankPissa : public ::testing::Test {
   Model made(const json& options, const fs::path& source) {
     const fs::path at = root_ / std::to_string(jobs_++);
     fs::create_directories(at / "work"), fs::create_directories(at / "out");
-    Job job({"lowrank.pissa", source, at / "work", at / "out", 0, "exact", {}, {}, {}, {}});
+    Job job({"lowrank.pissa", source, at / "work", at / "out", 0, {}, {}, {}, {}});
     const StageInfo& info = find_stage("lowrank.pissa");
     info.run(info.canonical(options, "test"), job);
     job.finish();

@@ -26,7 +26,7 @@ class MadeModels : public ::testing::Test {
                              const std::vector<std::filesystem::path>& ancestors = {}) {
     const std::filesystem::path at = root_ / std::to_string(jobs_++);
     std::filesystem::create_directories(at / "work"), std::filesystem::create_directories(at / "out");
-    JobInput input{stage, source, at / "work", at / "out", 0, "exact", {{"calib", "sums:train"}}, {}, {}, {}};
+    JobInput input{stage, source, at / "work", at / "out", 0, {{"calib", "sums:train"}}, {}, {}, {}};
     input.ancestors = ancestors;
     Job job(std::move(input));
     const StageInfo& info = find_stage(stage);
@@ -42,7 +42,7 @@ class MadeModels : public ::testing::Test {
 inline std::vector<std::vector<i32>> problems() {
   CalibrationOptions o;
   o.tokens = 1000;
-  return calibration_of(o, Job({"test", kShipped, {}, {}, 7, "exact", {{"calib", "sums:test"}}, {}, {}, {}}))
+  return calibration_of(o, Job({"test", kShipped, {}, {}, 7, {{"calib", "sums:test"}}, {}, {}, {}}))
       .sequences;
 }
 

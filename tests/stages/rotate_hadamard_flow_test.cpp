@@ -39,7 +39,7 @@ class RotateHadamard : public ::testing::Test {
     return root_ / "out";
   }
   void resume(const fs::path& source, const json& options, u64 seed = 5) {
-    Job job({"rotate.hadamard", source, root_ / "work", root_ / "out", seed, "exact", {}});
+    Job job({"rotate.hadamard", source, root_ / "work", root_ / "out", seed, {}});
     const StageInfo& info = find_stage("rotate.hadamard");
     info.run(info.canonical(options, "test"), job);
     job.finish();
@@ -114,7 +114,7 @@ TEST_F(RotateHadamard, AKilledJobEndsInTheSameArtefact) {
   // What was kept before is taken over: only the missing ones are made.
   fresh();
   {
-    Job killed({"rotate.hadamard", model, root_ / "work", root_ / "out", 5, "exact", {}});
+    Job killed({"rotate.hadamard", model, root_ / "work", root_ / "out", 5, {}});
     const Model other = load_model(model);
     killed.write("model.layers.0.mlp.fc1.weight", other.params.layers[0].w_up);
   }
@@ -168,7 +168,7 @@ TEST_F(RotateHadamard, WalksSeeTheTransformedInputsOfDown) {
   Acts acts;
   acts.keep = Keep::everything;
   forward(m, pack_sequences(calibration.sequences), acts);
-  Job job({"test", root_ / "out", walk / "work", walk / "out", 0, "exact", {}});
+  Job job({"test", root_ / "out", walk / "work", walk / "out", 0, {}});
   walk_weights(
       job, calibration, false, [&](const std::string& name, const Weight& w, const InputMoments& inputs) {
         if (name == "model.layers.1.mlp.down_proj.weight") {
@@ -200,7 +200,7 @@ TEST_F(RotateHadamard, RefusesPackedWeights) {
   const fs::path packed = root_.string() + "-packed";
   fs::create_directories(packed / "work");
   fs::create_directories(packed / "out");
-  Job job({"test", fixture::dir("qwen3"), packed / "work", packed / "out", 0, "exact", {}});
+  Job job({"test", fixture::dir("qwen3"), packed / "work", packed / "out", 0, {}});
   const StageInfo& info = find_stage("quantize.nf4");
   info.run(info.canonical({}, "test"), job);
   job.finish();

@@ -38,7 +38,7 @@ class RotateLearned : public ::testing::Test {
                               const json& options,
                               const std::string& calib,
                               const fs::path& to) {
-    Job job({stage, source, root_ / "work", root_ / "out", 5, "exact", {{"calib", calib}}});
+    Job job({stage, source, root_ / "work", root_ / "out", 5, {{"calib", calib}}});
     const StageInfo& info = find_stage(stage);
     info.run(info.canonical(options, "test"), job);
     job.finish();

@@ -73,7 +73,7 @@ class ScalingStages : public ::testing::Test {
   Model made(const std::string& stage, const json& options) {
     const fs::path dir = root_ / std::to_string(++made_);
     fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
-    Job j({"test", source_, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}});
+    Job j({"test", source_, dir / "work", dir / "out", 0, {{"calib", "sums:train"}}});
     const StageInfo& info = find_stage(stage);
     info.run(info.canonical(options, "test"), j);
     j.finish();
@@ -106,7 +106,7 @@ TEST_F(ScalingStages, awq_finds_the_inputs_that_are_large) {
   // smaller.
   const fs::path dir = root_ / "salient";
   fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
-  Job j({"test", kShipped, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}});
+  Job j({"test", kShipped, dir / "work", dir / "out", 0, {{"calib", "sums:train"}}});
   CalibrationOptions few;
   few.tokens = 100;
   walk_whole_blocks(j, calibration_of(few, j), [&](i64, LayerParams& p, const BlockMoments&) {
@@ -138,7 +138,7 @@ TEST_F(ScalingStages, a_killed_walk_over_whole_blocks_ends_in_the_same_artefact)
     const fs::path dir = root_ / (killed ? "killed" : "whole");
     fs::create_directories(dir / "work"), fs::create_directories(dir / "out");
     const auto job = [&] {
-      return Job({"test", kShipped, dir / "work", dir / "out", 0, "exact", {{"calib", "sums:train"}}});
+      return Job({"test", kShipped, dir / "work", dir / "out", 0, {{"calib", "sums:train"}}});
     };
     CalibrationOptions o;
     o.tokens = 500;

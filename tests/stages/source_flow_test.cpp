@@ -40,7 +40,7 @@ class Source : public testing::Test {
     const fs::path work = temporary_beside(root_ / "work"), out = temporary_beside(root_ / "out");
     fs::create_directories(work);
     fs::create_directories(out);
-    Job job({stage, source, work, out, 0, "exact", {}});
+    Job job({stage, source, work, out, 0, {}});
     const StageInfo& info = find_stage(stage);
     info.run(info.canonical(options, "test"), job);
     job.finish();

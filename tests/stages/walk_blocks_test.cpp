@@ -36,7 +36,7 @@ class WalkTest : public ::testing::Test {
     fs::remove_all(root_);
   }
   Job job(const fs::path& source, const std::string& calib = "sums:train") {
-    return Job({"test", source, root_ / "work", root_ / "out", 0, "exact", {{"calib", calib}}});
+    return Job({"test", source, root_ / "work", root_ / "out", 0, {{"calib", calib}}});
   }
   fs::path root_;
 };
@@ -260,7 +260,7 @@ TEST_F(WalkTest, stages_refuse_what_they_cannot_use) {
   EXPECT_EQ(load_model(packed).params.layers[0].wq.format().name(), "int4_g64");
   const fs::path again = root_ / "again";
   fs::create_directories(again / "work"), fs::create_directories(again / "out");
-  Job second({"test", packed, again / "work", again / "out", 0, "exact", {{"calib", "sums:train"}}});
+  Job second({"test", packed, again / "work", again / "out", 0, {{"calib", "sums:train"}}});
   EXPECT_NE(refusal([&] {
               run("prune.wanda", {{"tokens", 600}}, std::move(second));
             }).find("packed already"),
