@@ -10,6 +10,7 @@
 #include "measure/machine.h"
 #include "ref/ops.h"
 #include "share.h"
+#include "weights/fresh_copy.h"
 #include "weights/int8_row.h"
 #include "weights/linear.h"
 #include "weights/sparse_int.h"
@@ -63,17 +64,6 @@ Both both(const Tensor& w, const Tensor& keep, i64 form, KeptPattern pattern) {
   const Weight dense =
       quantize_int_group(w, form == int8_g128 ? IntGroupOptions{8, 128} : IntGroupOptions{4, 64});
   return {dense, sparse_int_weight(dynamic_cast<const IntGroupWeight&>(dense.format()), keep, pattern)};
-}
-
-Weight fresh_copy(const Weight& w) {
-  return weight_from_tensors(
-      "copy", w.format().options(), w.rows(), w.cols(), [&](const std::string& suffix) {
-        Tensor found;
-        w.format().each_tensor([&](const std::string& s, const Tensor& t) {
-          if (s == suffix) found = t.clone();
-        });
-        return found;
-      });
 }
 
 bool right(const Tensor& x, const Weight& w) {

@@ -153,6 +153,7 @@ double planning_f32_gflop_per_s() {
 }
 
 std::optional<double> bf16_gflop_per_s(double seconds) { return best_rate(seconds, cpu::bf16_work); }
+std::optional<double> int8_gop_per_s(double seconds) { return best_rate(seconds, cpu::int8_work); }
 
 MachineLimits measure_machine(double seconds) {
   MachineLimits limits;
@@ -165,7 +166,7 @@ MachineLimits measure_machine(double seconds) {
   // Memory varies most, so it gets half of the time.
   limits.f32_gflop_per_s = f32_gflop_per_s(seconds / 6);
   limits.bf16_gflop_per_s = pare::bf16_gflop_per_s(seconds / 6);
-  limits.int8_gop_per_s = best_rate(seconds / 6, cpu::int8_work);
+  limits.int8_gop_per_s = pare::int8_gop_per_s(seconds / 6);
   ReadProbe probe;
   const Stopwatch watch;
   do {

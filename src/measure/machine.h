@@ -59,8 +59,9 @@ MachineLimits measure_machine(double seconds);
 double f32_gflop_per_s(double seconds);
 /// The f32 peak for plans: measured once for each process, long enough for a machine that slept.
 double planning_f32_gflop_per_s();
-/// The same as f32_gflop_per_s() of bf16 products; nothing where the tier has none.
+/// The same as f32_gflop_per_s() of bf16 products and of 8-bit integers; nothing where the tier has none.
 std::optional<double> bf16_gflop_per_s(double seconds);
+std::optional<double> int8_gop_per_s(double seconds);
 
 std::string cpu_name(const std::filesystem::path& root = "/");
 Caches cpu_caches(const std::filesystem::path& root = "/");
