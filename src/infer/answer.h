@@ -26,6 +26,7 @@ struct Completion {
   Finish finish = Finish::length;
   std::string error;  // what was wrong, when it failed
   i64 prompt_tokens = 0;
+  i64 drafted = 0, accepted = 0;  // tokens that were drafted for it, and those of them that it has
 };
 
 /// Called for every new token of a request, as it comes.
@@ -74,6 +75,10 @@ class Answer {
   bool finished() const { return finished_; }
   /// Ends it from outside.
   void end(Finish why, std::string error = "");
+  void count_draft(i64 drafted, i64 accepted) {
+    done_.drafted += drafted;
+    done_.accepted += accepted;
+  }
   const Completion& completion() const { return done_; }
 
  private:

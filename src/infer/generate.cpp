@@ -33,6 +33,7 @@ std::vector<Completion> generate(const Model& model,
   SchedulerOptions o;
   o.max_sequences = std::max<i64>(options.batch, 1);
   o.max_batched_tokens = o.max_sequences + std::max<i64>(options.prefill_rows, 1);
+  o.speculation = options.speculation;
   Scheduler scheduler(model, tokenizer, o);
   std::vector<Completion> results(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {

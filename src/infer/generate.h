@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "infer/answer.h"
+#include "infer/speculation.h"
 #include "model/forward.h"
 
 namespace pare {
@@ -24,7 +25,8 @@ struct GenerateOptions {
   std::string answer_pattern;             // as in Request; "" = none
   i64 batch = 16;                         // sequences at once
   i64 prefill_rows = 1024;                // rows of prompts in one step
-  i64 logprobs = -1;  // ≥ 0: log probabilities of the tokens and of so many likeliest ones
+  i64 logprobs = -1;               // ≥ 0: log probabilities of the tokens and of so many likeliest ones
+  SpeculationOptions speculation;  // never changes an answer
 };
 
 /// Runs all requests; returns their completions in the order of the requests. `tokenizer` may be null. The

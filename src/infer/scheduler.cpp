@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "model/kv_prefix.h"
 
@@ -14,7 +15,9 @@ struct Scheduler::Entry {
   Answer answer;
   KvCache cache;
   PrefixKeys keys;
-  i64 rows = 0;  // of this step
+  std::optional<Speculation::Sequence> speculation = {};
+  std::vector<i32> draft = {};  // of this step: rows behind those of the tokens
+  i64 rows = 0;                 // of this step, the draft's too
   bool cancelled = false;
 
   i64 tokens() const { return static_cast<i64>(answer.tokens().size()); }
@@ -30,6 +33,9 @@ Scheduler::Scheduler(const Model& model, const Tokenizer* tokenizer, SchedulerOp
         "runs has a row in a step",
         o_.max_batched_tokens,
         o_.max_sequences);
+  if (o_.speculation.speculate == Speculate::off) return;
+  check_speculation(model.config, o_.speculation);
+  speculation_.emplace(o_.speculation);
 }
 
 Scheduler::~Scheduler() = default;
@@ -61,6 +67,7 @@ i64 Scheduler::submit(Request request) {
         pool_.total() * pool_.bytes_per_block());
   PrefixKeys keys(salt(answer));
   auto entry = std::make_unique<Entry>(Entry{next_, std::move(answer), KvCache(pool_), std::move(keys)});
+  if (speculation_) entry->speculation.emplace(speculation_->begin(entry->answer.length_limit()));
   waiting_.push(entry->answer.request().client, entry.get());
   entries_.emplace(next_, std::move(entry));
   return next_++;
@@ -103,11 +110,18 @@ std::vector<RunningRequest> Scheduler::running_requests() const {
 // ---- which rows run ----
 
 void Scheduler::plan() {
-  for (Entry* e : running_) e->rows = 0;
+  for (Entry* e : running_) {
+    e->rows = 0;
+    e->draft.clear();
+  }
   i64 budget = o_.max_batched_tokens;
   plan_tokens(budget);
   plan_prompts(budget);
   admit(budget);  // none that had to leave just now: what it gave back went to another
+  only_answers_ = std::all_of(
+      running_.begin(), running_.end(), [](const Entry* e) { return e->rows == 0 || e->left() == 1; });
+  // Beside a prompt every row costs its full share of arithmetic.
+  if (speculation_ && only_answers_) plan_drafts(budget);
 }
 
 /// The next token of each answer. The earliest to join never has to leave: alone it fits.
@@ -159,8 +173,27 @@ void Scheduler::preempt_last() {
   Entry* e = running_.back();
   running_.pop_back();
   e->cache.truncate(0);
+  if (e->speculation) e->speculation->pause();
   preempted_.push_front(e);
   ++counts_.preemptions;
+}
+
+/// Drafts get what is left of the rows, and of the pool: nobody has to leave for one.
+void Scheduler::plan_drafts(i64 budget) {
+  std::vector<Speculation::Ask> asks;
+  std::vector<Entry*> whose;
+  for (Entry* e : running_) {
+    if (e->rows == 0) continue;
+    asks.push_back({&*e->speculation, e->answer.tokens(), e->answer.length_limit(), {}});
+    whose.push_back(e);
+  }
+  speculation_->draft(asks, budget);
+  for (std::size_t i = 0; i < asks.size(); ++i) {
+    Entry& e = *whose[i];
+    e.draft = std::move(asks[i].draft);
+    while (!e.draft.empty() && !e.cache.reserve(1 + static_cast<i64>(e.draft.size()))) e.draft.pop_back();
+    e.rows += static_cast<i64>(e.draft.size());
+  }
 }
 
 // ---- running them ----
@@ -172,19 +205,20 @@ Batch Scheduler::make_batch() const {
   i64 row = 0;
   for (Entry* e : running_) {
     if (e->rows == 0) continue;
-    const i64 first = e->cache.tokens();
-    for (i64 i = 0; i < e->rows; ++i) {
-      batch.ids.data<i32>()[row + i] = e->answer.tokens()[static_cast<std::size_t>(first + i)];
-      batch.pos.data<i32>()[row + i] = static_cast<i32>(first + i);
-    }
+    const i64 first = e->cache.tokens(), of_tokens = e->rows - static_cast<i64>(e->draft.size());
+    i32* ids = batch.ids.data<i32>() + row;
+    std::copy_n(e->answer.tokens().begin() + first, of_tokens, ids);
+    std::copy(e->draft.begin(), e->draft.end(), ids + of_tokens);
+    for (i64 i = 0; i < e->rows; ++i) batch.pos.data<i32>()[row + i] = static_cast<i32>(first + i);
     batch.sequences.push_back({row, e->rows, &e->cache, e->answer.length_limit()});
     row += e->rows;
   }
   return batch;
 }
 
-/// Copies the outputs that a next token is chosen from to last_; returns whose they are.
-std::vector<Scheduler::Entry*> Scheduler::gather_last_rows(const Batch& batch) {
+/// Copies the outputs that next tokens are chosen from to outputs_: of each request that is returned, that of
+/// its last token and those of its draft.
+std::vector<Scheduler::Entry*> Scheduler::gather_outputs(const Batch& batch) {
   const i64 D = model_.config.D;
   std::vector<Entry*> ready;
   std::vector<i64> rows;
@@ -195,11 +229,11 @@ std::vector<Scheduler::Entry*> Scheduler::gather_last_rows(const Batch& batch) {
     ++sequence;
     if (e->left() > 0) continue;
     ready.push_back(e);
-    rows.push_back(end - 1);
+    for (i64 row = end - 1 - static_cast<i64>(e->draft.size()); row < end; ++row) rows.push_back(row);
   }
-  reuse(last_, {static_cast<i64>(rows.size()), D});
+  reuse(outputs_, {static_cast<i64>(rows.size()), D});
   for (std::size_t i = 0; i < rows.size(); ++i)
-    std::memcpy(last_.f32() + static_cast<i64>(i) * D,
+    std::memcpy(outputs_.f32() + static_cast<i64>(i) * D,
                 acts_.out.f32() + rows[i] * D,
                 static_cast<std::size_t>(D) * sizeof(float));
   return ready;
@@ -207,18 +241,44 @@ std::vector<Scheduler::Entry*> Scheduler::gather_last_rows(const Batch& batch) {
 
 void Scheduler::run() {
   const Batch batch = make_batch();
+  const Stopwatch watch;
   forward(model_, batch, acts_);
   counts_.rows += batch.rows();
-  for (Entry* e : running_) e->cache.publish(e->keys.extend(e->answer.tokens()));
-  const std::vector<Entry*> ready = gather_last_rows(batch);
+  for (Entry* e : running_)  // others once it is known which of their rows are right
+    if (e->draft.empty()) e->cache.publish(e->keys.extend(e->answer.tokens()));
+  const std::vector<Entry*> ready = gather_outputs(batch);
   if (ready.empty()) return;
-  head(model_, last_, logits_);
-  const std::size_t V = static_cast<std::size_t>(model_.config.V);
-  for (std::size_t i = 0; i < ready.size(); ++i)
-    if (!ready[i]->cancelled) take(*ready[i], {logits_.f32() + i * V, V});
+  head(model_, outputs_, logits_);
+  if (speculation_ && only_answers_) speculation_->add_time(batch.rows(), watch.elapsed_s());
+  const float* logits = logits_.f32();
+  for (Entry* e : ready) {
+    const i64 rows = 1 + static_cast<i64>(e->draft.size());
+    take(*e, logits);  // after which it may be gone
+    logits += rows * model_.config.V;
+  }
 }
 
-void Scheduler::take(Entry& e, std::span<const float> logits) {
+/// Chooses tokens for as long as they are the drafted ones, and the one that follows them.
+void Scheduler::take(Entry& e, const float* logits) {
+  const std::size_t V = static_cast<std::size_t>(model_.config.V);
+  const i64 before = e.tokens(), drafted = static_cast<i64>(e.draft.size());
+  i64 fitted = 0;
+  for (i64 i = 0; i <= fitted && !e.cancelled && !e.answer.finished(); ++i, logits += V) {
+    const std::optional<i32> id = next_token(e, {logits, V});
+    if (i < drafted && id == e.draft[static_cast<std::size_t>(i)]) ++fitted;
+  }
+  if (drafted > 0) {
+    counts_.drafted += drafted;
+    counts_.accepted += fitted;
+    e.answer.count_draft(drafted, fitted);
+    e.cache.truncate(before + fitted);
+    e.cache.publish(e.keys.extend(e.answer.tokens()));
+  }
+  if (e.answer.finished()) finish(e);
+}
+
+/// The next token of an answer, told to whoever listens; nothing when there is none.
+std::optional<i32> Scheduler::next_token(Entry& e, std::span<const float> logits) {
   std::optional<i32> id;
   try {
     id = e.answer.add(logits);
@@ -228,7 +288,7 @@ void Scheduler::take(Entry& e, std::span<const float> logits) {
   }
   const Request& request = e.answer.request();
   if (id && request.on_token) request.on_token(e.id, *id);
-  if (e.answer.finished()) finish(e);
+  return id;
 }
 
 /// Takes a request out wherever it is, and tells of its end last: the callback may submit and cancel.

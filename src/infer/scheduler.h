@@ -8,6 +8,11 @@
 //
 // A request's tokens depend on the request alone: not on what else runs, on the budget, on steps or on blocks
 // found in the pool, bit for bit (weights/linear.h, ops/attention.h).
+//
+// With speculation an answer may have more rows than one in a step: its last token and a draft of those that
+// may follow. The answer chooses its next tokens one by one from the outputs of these rows, for as long as
+// they are the drafted ones. Drafts take the rows that prompts and other answers leave, and no step that runs
+// a prompt has any (infer/speculation.h).
 // Sources: Yu et al. 2022 (Orca), OSDI '22: a batch that changes between steps; Kwon et al. 2023,
 // arXiv:2309.06180: paged blocks, recomputation; Agrawal et al. 2024, arXiv:2403.02310: prompts in chunks.
 #pragma once
@@ -19,17 +24,19 @@
 
 #include "infer/answer.h"
 #include "infer/fair_queue.h"
+#include "infer/speculation.h"
 #include "model/forward.h"
 
 namespace pare {
 
 struct SchedulerOptions {
   i64 kv_bytes = 0;  // budget of the pool; 0 = what is needed, and nothing kept for later requests
-  i64 max_batched_tokens = 1024;  // rows of one step
-  i64 max_sequences = 16;         // requests that run at once, at most max_batched_tokens
-  i64 max_prompt_tokens = 0;      // of one request; 0 = what the model takes
-  i64 max_new_tokens = 0;         // that one request may ask for; 0 = any number
-  std::string model_id;           // stands in the names of shared blocks
+  i64 max_batched_tokens = 1024;        // rows of one step
+  i64 max_sequences = 16;               // requests that run at once, at most max_batched_tokens
+  i64 max_prompt_tokens = 0;            // of one request; 0 = what the model takes
+  i64 max_new_tokens = 0;               // that one request may ask for; 0 = any number
+  SpeculationOptions speculation = {};  // drafts; they never change an answer
+  std::string model_id = {};            // stands in the names of shared blocks
 };
 
 struct SchedulerCounts {
@@ -37,6 +44,7 @@ struct SchedulerCounts {
   i64 rows = 0;          // that were computed
   i64 found_tokens = 0;  // that were found in the pool instead
   i64 preemptions = 0;
+  i64 drafted = 0, accepted = 0;  // tokens of drafts that were verified, and of these that fitted
 };
 
 /// A request that runs: how far it is, and the numbers of the pool's blocks that it refers to.
@@ -78,12 +86,14 @@ class Scheduler {
   void plan_tokens(i64& budget);
   void plan_prompts(i64& budget);
   void admit(i64& budget);
+  void plan_drafts(i64 budget);
   bool start(Entry& e);
   void preempt_last();
   Batch make_batch() const;
   void run();
-  std::vector<Entry*> gather_last_rows(const Batch& batch);
-  void take(Entry& e, std::span<const float> logits);
+  std::vector<Entry*> gather_outputs(const Batch& batch);
+  void take(Entry& e, const float* logits);
+  std::optional<i32> next_token(Entry& e, std::span<const float> logits);
   void finish(Entry& e);
   std::string salt(const Answer& a) const;
 
@@ -91,6 +101,7 @@ class Scheduler {
   const Tokenizer* tokenizer_;
   SchedulerOptions o_;
   KvPool pool_;
+  std::optional<Speculation> speculation_;
   std::map<i64, std::unique_ptr<Entry>> entries_;  // every request that is not over
   FairQueue<Entry*> waiting_;
   std::deque<Entry*> preempted_;  // in the order in which they joined
@@ -98,8 +109,9 @@ class Scheduler {
   bool in_step_ = false;
   i64 next_ = 0;
   SchedulerCounts counts_;
+  bool only_answers_ = false;  // this step runs no prompt
   Acts acts_;
-  Tensor last_, logits_;
+  Tensor outputs_, logits_;
 };
 
 }  // namespace pare

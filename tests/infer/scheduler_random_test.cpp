@@ -1,10 +1,11 @@
 // Whatever comes, goes and runs beside it, with whatever budgets: every request gets the tokens it gets
-// alone, no block is lost, and every count is exact after every step.
+// alone, no block is lost, and every count is exact after every step; with drafts, right and wrong ones, too.
 #include <map>
 #include <set>
 
 #include "base/rng.h"
 #include "base/threads.h"
+#include "infer/drafters.h"
 #include "infer/one_by_one.h"
 #include "infer/scheduler.h"
 #include "model/fixture.h"
@@ -39,6 +40,25 @@ struct Requests {
   const Model& m;
   Rng rng;
   std::vector<i32> stems[2];
+};
+
+/// Ways to draft: none, or long drafts whether they pay or not, from models that fit always, never and now
+/// and then, with a budget that holds some of the requests.
+struct Drafters {
+  explicit Drafters(const Model& m) : target(m), worst(contrary(m)), part(first_layers(m, m.config.L - 1)) {}
+
+  SpeculationOptions next(Rng& rng) const {
+    const Model* models[] = {&target, &worst, &part};
+    SpeculationOptions o;
+    o.speculate = static_cast<Speculate>(rng.below(3));
+    o.draft_model = models[rng.below(3)];
+    o.draft_kv_bytes = rng.below(3) * 4 * KvPool::block_bytes(o.draft_model->config);
+    o.max_draft = rng.between(1, 12);
+    o.always = rng.below(4) > 0;
+    return o;
+  }
+
+  const Model &target, worst, part;
 };
 
 /// The longest request takes 5 blocks: 120 tokens of prompt, 40 new ones.
@@ -82,8 +102,10 @@ struct Life {
 
 class Traffic {
  public:
-  Traffic(const Model& m, u64 seed)
-      : m_(m), rng_(seed, 2), requests_(m, seed), options_(random_options(m, rng_)) {}
+  Traffic(const Model& m, u64 seed, const Drafters* drafters)
+      : m_(m), rng_(seed, 2), requests_(m, seed), options_(random_options(m, rng_)) {
+    if (drafters) options_.speculation = drafters->next(rng_);
+  }
 
   SchedulerCounts run() {
     Scheduler s(m_, nullptr, options_);
@@ -159,19 +181,21 @@ class Traffic {
 
 class SchedulerTraffic : public testing::TestWithParam<std::string> {};
 
-TEST_P(SchedulerTraffic, EveryRequestGetsTheTokensItGetsAlone) {
-  const Model m = load_model(fixture::dir(GetParam()));
+/// Returns the counts of all together.
+SchedulerCounts run_traffic(const Model& m, u64 first_seed, u64 seeds, const Drafters* drafters) {
   set_threads(1);  // the models are too small for more
   SchedulerCounts all;
   i64 cancelled = 0;
-  for (u64 seed = 0; seed < 5; ++seed) {
+  for (u64 seed = first_seed; seed < first_seed + seeds; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
-    Traffic traffic(m, seed);
+    Traffic traffic(m, seed, drafters);
     const SchedulerCounts counts = traffic.run();
     traffic.expect_the_tokens_of_each_alone();
-    if (HasFailure()) return;
+    if (testing::Test::HasFailure()) return {};
     all.preemptions += counts.preemptions;
     all.found_tokens += counts.found_tokens;
+    all.drafted += counts.drafted;
+    all.accepted += counts.accepted;
     cancelled += traffic.cancelled();
   }
   set_threads(0);
@@ -179,6 +203,19 @@ TEST_P(SchedulerTraffic, EveryRequestGetsTheTokensItGetsAlone) {
   EXPECT_GT(all.preemptions, 3);
   EXPECT_GT(all.found_tokens, 500);
   EXPECT_GT(cancelled, 3);
+  return all;
+}
+
+TEST_P(SchedulerTraffic, EveryRequestGetsTheTokensItGetsAlone) {
+  run_traffic(load_model(fixture::dir(GetParam())), 0, 5, nullptr);
+}
+
+TEST_P(SchedulerTraffic, EveryRequestGetsTheTokensItGetsAloneWithDraftsToo) {
+  const Model m = load_model(fixture::dir(GetParam()));
+  const Drafters drafters(m);
+  const SchedulerCounts counts = run_traffic(m, 100, 7, &drafters);
+  EXPECT_GT(counts.accepted, 100);
+  EXPECT_GT(counts.drafted, counts.accepted + 100);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models,
