@@ -39,6 +39,7 @@ std::vector<i32> PromptLookup::draft(std::span<const i32> tokens, i64 most) {
     const auto last = tokens.last(n);
     if (!std::equal(last.begin(), last.end(), tokens.begin() + static_cast<std::ptrdiff_t>(from - n)))
       continue;
+    matched_ = static_cast<i64>(n);
     std::vector<i32> out;
     for (std::size_t i = from; static_cast<i64>(out.size()) < most; ++i)
       out.push_back(i < tokens.size() ? tokens[i] : out[i - tokens.size()]);

@@ -21,8 +21,11 @@ class PromptLookup {
  public:
   static constexpr i64 kShortest = 2, kLongest = 4;
 
-  /// `most` tokens that may follow `tokens`, or none. REQUIRES: `tokens` begin with those of the call before.
+  /// `most` tokens that may follow `tokens`, or none; matched() tells how many tokens stood there before.
+  /// REQUIRES: `tokens` begin with those of the call before.
   std::vector<i32> draft(std::span<const i32> tokens, i64 most);
+  /// n of the last draft; the longer, the likelier it fits.
+  i64 matched() const { return matched_; }
 
  private:
   struct Run {                            // of n tokens
@@ -31,7 +34,7 @@ class PromptLookup {
   };
   void add(std::span<const i32> tokens);
 
-  i64 seen_ = 0;
+  i64 seen_ = 0, matched_ = kShortest;
   std::array<Run, kLongest - kShortest + 1> runs_;  // the longest first
 };
 

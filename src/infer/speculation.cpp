@@ -40,7 +40,8 @@ void check_speculation(const Config& target, const SpeculationOptions& o) {
   check_draft_model(target, nullptr, o.draft_model->config, nullptr);
 }
 
-Speculation::Speculation(const SpeculationOptions& options) : o_(options), acceptance_(kUnknown) {
+Speculation::Speculation(const SpeculationOptions& options)
+    : o_(options), acceptance_{kUnknown, kUnknown, kUnknown} {
   if (o_.speculate == Speculate::model)
     model_ = std::make_unique<DraftModel>(*o_.draft_model, o_.draft_kv_bytes);
 }
@@ -51,7 +52,9 @@ void Speculation::Sequence::pause() {
 
 Speculation::Sequence Speculation::begin(i64 length_limit) {
   Sequence s;
-  s.acceptance_ = begun_++ % kTryAgain == 0 ? std::max(acceptance_, kUnknown) : acceptance_;
+  s.acceptance_ = acceptance_;
+  if (begun_++ % kTryAgain == 0)
+    for (double& a : s.acceptance_) a = std::max(a, kUnknown);
   if (model_) s.model_.emplace(*model_, length_limit);
   return s;
 }
@@ -64,8 +67,8 @@ void Speculation::learn(Ask& ask) {
     const std::size_t at = static_cast<std::size_t>(s.proposed_at_) + i;
     if (at >= ask.tokens.size()) break;
     const bool fits = ask.tokens[at] == s.proposed_[i];
-    learn_one(s.acceptance_, fits, 8);
-    learn_one(acceptance_, fits, 64);
+    learn_one(s.acceptance_[s.kind_], fits, 8);
+    learn_one(acceptance_[s.kind_], fits, 64);
     if (!fits) break;
   }
   s.proposed_.clear();
@@ -88,13 +91,20 @@ void Speculation::draft(std::span<Ask> asks, i64 budget) {
     i64 length = most(ask);
     if (o_.speculate == Speculate::lookup) {
       ask.sequence->proposed_ = ask.sequence->lookup_.draft(ask.tokens, length);
+      ask.sequence->kind_ =
+          static_cast<std::size_t>(ask.sequence->lookup_.matched() - PromptLookup::kShortest);
       length = static_cast<i64>(ask.sequence->proposed_.size());
     }
-    wishes.push_back({ask.sequence->acceptance_, length});
+    wishes.push_back({ask.sequence->acceptance(), length});
   }
   if (budget <= 0) return;
+  if (!o_.always && drafting_steps_ == kPlainEvery) {
+    drafting_steps_ = 0;
+    return;
+  }
   const std::vector<i64> lengths =
       o_.always ? longest_lengths(wishes, budget) : lengths_that_pay(wishes, budget);
+  drafting_steps_ += std::any_of(lengths.begin(), lengths.end(), [](i64 n) { return n > 0; });
   if (model_) {
     rest(asks, wishes, lengths, budget);
     return draft_by_model(asks, lengths, budget);
@@ -127,7 +137,7 @@ void Speculation::rest(std::span<Ask> asks,
     if (wishes[i].most == 0 || lengths[i] > 0) continue;
     s.rest_until_ = static_cast<i64>(asks[i].tokens.size()) + s.rest_;
     s.rest_ = std::min(2 * s.rest_, kLastRest);
-    s.acceptance_ = std::max(s.acceptance_, kUnknown);
+    for (double& a : s.acceptance_) a = std::max(a, kUnknown);
   }
 }
 

@@ -9,6 +9,7 @@
 // Lengths follow from what was measured: how often the request's drafts fit, and how long steps take
 // (infer/draft_lengths.h). Neither changes a token.
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -41,11 +42,14 @@ class Speculation {
   /// REQUIRES: check_speculation() took the options, which are not off.
   explicit Speculation(const SpeculationOptions& options);
 
+  /// Shares by kind of draft: a lookup of four tokens fits more often than one of two.
+  using Acceptance = std::array<double, PromptLookup::kLongest - PromptLookup::kShortest + 1>;
+
   /// What is known of one request; must be gone before the Speculation is.
   class Sequence {
    public:
-    /// The share of its drafted tokens that fitted lately.
-    double acceptance() const { return acceptance_; }
+    /// The share of drafted tokens that fitted lately, of such drafts as the last one.
+    double acceptance() const { return acceptance_[kind_]; }
     /// The request has to wait: gives memory back.
     void pause();
 
@@ -55,7 +59,8 @@ class Speculation {
     std::optional<DraftModel::Sequence> model_;
     std::vector<i32> proposed_;  // behind the first proposed_at_ tokens
     i64 proposed_at_ = 0;
-    double acceptance_ = 0;
+    std::size_t kind_ = 0;  // of the last proposal: by the tokens that a lookup matched
+    Acceptance acceptance_ = {};
     i64 rest_ = kFirstRest, rest_until_ = 0;  // in tokens
   };
   /// `length_limit`: tokens that the request may come to.
@@ -76,6 +81,8 @@ class Speculation {
   const KvPool* pool() const { return model_ ? &model_->pool() : nullptr; }
 
   static constexpr i64 kFirstRest = 128, kLastRest = 2048;
+  /// Of so many steps with drafts one runs without, so that it is known what they gain at the time.
+  static constexpr i64 kPlainEvery = 32;
 
  private:
   i64 most(const Ask& ask) const;
@@ -87,8 +94,9 @@ class Speculation {
   SpeculationOptions o_;
   std::unique_ptr<DraftModel> model_;
   StepTimes times_;
-  double acceptance_;  // of all requests
+  Acceptance acceptance_;  // of all requests
   i64 begun_ = 0;
+  i64 drafting_steps_ = 0;
 };
 
 }  // namespace pare

@@ -9,8 +9,14 @@ void StepTimes::add(i64 rows, double seconds) {
   const auto [at, is_new] = times_.try_emplace(rows, Time{seconds, steps_});
   Time& t = at->second;
   t.step = steps_;
-  // An exponential average; a step that was interrupted counts as one of twice the time.
-  if (!is_new) t.seconds += (std::min(seconds, 2 * t.seconds) - t.seconds) / 4;
+  if (!is_new) {
+    // Half of a change is of the machine, half of this number of rows; one step says little.
+    const double change = (std::clamp(seconds / t.seconds, 0.5, 2.0) - 1) / 8;
+    for (auto& entry : times_) entry.second.seconds *= 1 + change;
+    t.seconds *= 1 + change;
+  }
+  for (auto& [n, other] : times_)
+    other.seconds = n < rows ? std::min(other.seconds, t.seconds) : std::max(other.seconds, t.seconds);
   std::erase_if(times_, [&](const auto& entry) { return entry.second.step + kKept < steps_; });
 }
 

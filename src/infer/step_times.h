@@ -7,7 +7,9 @@
 namespace pare {
 
 /// Between two numbers of rows that were measured t is a line; beyond them it is guessed at its best, so that
-/// it is tried: t stays what it is for more rows, and is in proportion for fewer. Not thread-safe.
+/// it is tried: t stays what it is for more rows, and is in proportion for fewer. t never falls with the
+/// rows: the later measurement decides. Other programs may take half of the machine from one moment to the
+/// next, so a step that was slower than expected makes all times longer. Not thread-safe.
 class StepTimes {
  public:
   /// A step of `rows` ≥ 1 rows took so long. What is older than kKept steps is forgotten, so that one step

@@ -72,6 +72,17 @@ TEST(PromptLookup, AgreesWithAScanOfTheWholeTextHoweverItGrows) {
   EXPECT_GT(found, 500);
 }
 
+TEST(PromptLookup, SaysHowMuchOfTheTextStoodThereBefore) {
+  PromptLookup lookup;
+  Ids tokens = {1, 2, 3, 4, 5, 6, 9, 2};
+  const std::pair<i32, i64> cases[] = {{3, 2}, {4, 3}, {5, 4}, {6, 4}};
+  for (const auto& [id, want] : cases) {
+    tokens.push_back(id);
+    EXPECT_EQ(lookup.draft(tokens, 1).size(), 1u);
+    EXPECT_EQ(lookup.matched(), want);
+  }
+}
+
 TEST(PromptLookup, NeverReadsBehindTheTokensItIsGiven) {
   const Ids whole = {1, 2, 3, 1, 2, 99, 99, 99};
   // What lies behind them in memory is the text's own future here.

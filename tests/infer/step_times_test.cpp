@@ -23,11 +23,32 @@ TEST(StepTimes, FollowWhatChangesAndAreNotCarriedAwayByOneStep) {
   StepTimes t;
   t.add(1, 1);
   t.add(1, 1000);
-  EXPECT_LE(t.of(1), 1.25);
+  EXPECT_LE(t.of(1), 1.3);
   for (int i = 0; i < 60; ++i) t.add(1, 3);
   EXPECT_NEAR(t.of(1), 3, 1e-3);
   for (int i = 0; i < 60; ++i) t.add(1, 2);
   EXPECT_NEAR(t.of(1), 2, 1e-3);
+}
+
+TEST(StepTimes, NeverFallWithTheRowsAndTheLaterMeasurementDecides) {
+  StepTimes t;
+  t.add(1, 4);  // while another program ran
+  t.add(9, 2);
+  EXPECT_EQ(t.of(1), 2);
+  t.add(17, 3);
+  t.add(13, 5);
+  EXPECT_EQ(t.of(17), 5);
+  EXPECT_EQ(t.of(9), 2);
+}
+
+TEST(StepTimes, OfAllRowsFollowAMachineThatBecomesSlower) {
+  StepTimes t;
+  t.add(1, 1);
+  t.add(9, 2);
+  for (int i = 0; i < 60; ++i) t.add(9, 6);
+  EXPECT_NEAR(t.of(9), 6, 0.01);
+  EXPECT_GT(t.of(1), 1.5);
+  EXPECT_LT(t.of(1), 3.5);
 }
 
 TEST(StepTimes, AreForgottenWhenTheyAreOld) {
