@@ -16,7 +16,7 @@ namespace pare::cli {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, chat, system, ids, compute = "fast";
+  std::string model, prompt, chat, system, ids, compute = "fast", speculate = "off", draft_model;
   bool has_chat = false, ignore_eos = false;
   i64 max_new_tokens = 128, n = 1;
   GenerateOptions options;
@@ -65,14 +65,20 @@ void add_options(CLI::App& app, Arguments& a) {
       ->allow_extra_args(false);
   app.add_option("--batch", a.options.batch, "prompts at once (never changes an answer)")
       ->check(more_than(0));
+  app.add_option("--speculate", a.speculate, "draft tokens from the text so far (never changes an answer)")
+      ->check(one_of({"off", "lookup"}));
+  app.add_option("--draft-model", a.draft_model, "draft tokens by this smaller model of the same vocabulary")
+      ->excludes("--speculate");
+  app.add_option("--draft-max", a.options.speculation.max_draft, "longest draft")->check(more_than(0));
   app.add_flag("--ignore-eos", a.ignore_eos, "go on after the end-of-sequence token");
   app.add_option("--compute", a.compute, kComputeHelp)->check(one_of(compute_names()));
 }
 
-json completion_json(const Completion& c, bool has_text) {
+json completion_json(const Completion& c, bool has_text, bool speculates) {
   json j = {{"ids", c.ids}};
   if (has_text) j["text"] = c.text;
   j["finish"] = finish_name(c.finish);
+  if (speculates) j["speculation"] = {{"drafted", c.drafted}, {"accepted", c.accepted}};
   if (c.logprobs.empty()) return j;
   j["logprobs"] = json::array();
   for (const auto& token : c.logprobs) {
@@ -89,12 +95,13 @@ void print_documents(const std::vector<Completion>& done,
                      const Arguments& a,
                      bool has_text,
                      double tok_per_s) {
+  const bool speculates = a.options.speculation.speculate != Speculate::off;
   for (std::size_t i = 0; i < done.size(); i += static_cast<std::size_t>(a.n)) {
-    json j = completion_json(done[i], has_text);
+    json j = completion_json(done[i], has_text, speculates);
     if (a.n > 1 || a.options.logprobs >= 0) {
       json choices = json::array();
       for (std::size_t k = 0; k < static_cast<std::size_t>(a.n); ++k)
-        choices.push_back(completion_json(done[i + k], has_text));
+        choices.push_back(completion_json(done[i + k], has_text, speculates));
       j = {{"choices", choices}};
     }
     j["tok_per_s"] = tok_per_s;
@@ -133,6 +140,21 @@ std::vector<std::vector<i32>> prompts_of(const Arguments& a,
   return {chat.prompt()};
 }
 
+/// The draft model, when there is one, to outlive all answers.
+std::optional<Model> choose_drafts(Arguments& a,
+                                   const Model& model,
+                                   const Tokenizer* tokenizer,
+                                   const Store& store) {
+  SpeculationOptions& o = a.options.speculation;
+  if (a.speculate == "lookup") o.speculate = Speculate::lookup;
+  if (a.draft_model.empty()) return {};
+  o.speculate = Speculate::model;
+  const std::filesystem::path dir = resolve_model(a.draft_model, store);
+  Model draft = load_model(dir);
+  check_draft_model(model.config, tokenizer, draft.config, Tokenizer::load_if_any(dir).get());
+  return draft;
+}
+
 int converse_with(const Arguments& a,
                   const Model& model,
                   const std::filesystem::path& dir,
@@ -159,6 +181,8 @@ int generate(int argc, char** argv) {
   const std::filesystem::path dir = resolve_model(a.model, Store(parser.common().store));
   const Model model = load_model(dir, a.compute);
   const auto tokenizer = Tokenizer::load_if_any(dir);
+  const std::optional<Model> draft = choose_drafts(a, model, tokenizer.get(), Store(parser.common().store));
+  if (draft) a.options.speculation.draft_model = &*draft;
   if (!a.ignore_eos) {
     a.options.stop_ids.insert(a.options.stop_ids.end(), model.config.eos.begin(), model.config.eos.end());
     if (tokenizer && tokenizer->eos_id()) a.options.stop_ids.push_back(*tokenizer->eos_id());

@@ -53,6 +53,24 @@ TEST_F(Generate, SeveralPromptsGiveAJsonLineEachAndTheAnswersOfEachAlone) {
   EXPECT_EQ(two[1]["ids"], one[0]["ids"]);
 }
 
+TEST_F(Generate, DraftsChangeNoAnswerAndAreCounted) {
+  const Args args = {"generate", "sums-3m", "--prompt", kQuestion, "--json"};
+  const json plain = pare(args).document();
+  EXPECT_FALSE(plain.contains("speculation"));
+  for (const Args& way :
+       {Args{"--speculate", "lookup"}, Args{"--draft-model", "sums-3m", "--draft-max", "3"}}) {
+    Args drafting = args;
+    drafting.insert(drafting.end(), way.begin(), way.end());
+    const Outcome o = pare(drafting);
+    expect_done(o);
+    const json j = o.document();
+    EXPECT_EQ(j["ids"], plain["ids"]);
+    EXPECT_EQ(j["text"], plain["text"]);
+    EXPECT_GE(j["speculation"]["accepted"].get<i64>(), 0);
+    EXPECT_GE(j["speculation"]["drafted"].get<i64>(), j["speculation"]["accepted"].get<i64>());
+  }
+}
+
 TEST_F(Generate, SlipsAreRefused) {
   const auto generate = [&](const Args& more) {
     Args args = {"generate", "sums-3m"};
@@ -70,6 +88,9 @@ TEST_F(Generate, SlipsAreRefused) {
   expect_refused(generate({"--prompt", "x", "--top-p", "1.5"}), 2, "--top-p: found \"1.5\", expected 0 to 1");
   expect_refused(generate({"--prompt", "x", "--seed", "-1"}), 2, "--seed: found \"-1\"");
   expect_refused(generate({"--prompt", "x", "--max-new-tokens", "0"}), 2, "expected more than 0");
+  expect_refused(generate({"--prompt", "x", "--speculate", "lokup"}), 2, "did you mean \"lookup\"?");
+  expect_refused(generate({"--prompt", "x", "--draft-max", "0"}), 2, "expected more than 0");
+  expect_refused(generate({"--prompt", "x", "--draft-model", "nowhere"}), 2, "nowhere");
   expect_refused(generate({"--prompt", "x", "--compute", "fats"}), 2, "did you mean \"fast\"?");
 }
 
