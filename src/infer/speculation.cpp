@@ -11,9 +11,15 @@ namespace {
 constexpr double kUnknown = 0.5;  // acceptance before anything is known
 constexpr i64 kTryAgain = 16;     // of so many requests one begins as if nothing were known
 
-/// An exponential average over about `span` drafted tokens.
-void learn_one(double& acceptance, bool fitted, double span) {
-  acceptance += ((fitted ? 1.0 : 0.0) - acceptance) / span;
+constexpr i64 kOwn = 8, kAll = 64;  // drafted tokens that an average of a request's, of all requests' is over
+constexpr Speculation::Acceptance kNothing = {{kUnknown, kUnknown, kUnknown}, {0, 0, 0}};
+/// Not to be doubted for what others do.
+constexpr Speculation::Acceptance kHope = {{kUnknown, kUnknown, kUnknown}, {kOwn, kOwn, kOwn}};
+
+/// An average that begins with two tokens' weight of what is not known, and becomes an exponential one.
+void learn_one(Speculation::Acceptance& a, std::size_t kind, bool fitted, i64 span) {
+  const i64 tried = ++a.tried[kind];
+  a.share[kind] += ((fitted ? 1.0 : 0.0) - a.share[kind]) / static_cast<double>(std::min(tried + 2, span));
 }
 
 /// As long as they may be, token by token in turn.
@@ -40,8 +46,7 @@ void check_speculation(const Config& target, const SpeculationOptions& o) {
   check_draft_model(target, nullptr, o.draft_model->config, nullptr);
 }
 
-Speculation::Speculation(const SpeculationOptions& options)
-    : o_(options), acceptance_{kUnknown, kUnknown, kUnknown} {
+Speculation::Speculation(const SpeculationOptions& options) : o_(options), acceptance_(kNothing) {
   if (o_.speculate == Speculate::model)
     model_ = std::make_unique<DraftModel>(*o_.draft_model, o_.draft_kv_bytes);
 }
@@ -52,9 +57,7 @@ void Speculation::Sequence::pause() {
 
 Speculation::Sequence Speculation::begin(i64 length_limit) {
   Sequence s;
-  s.acceptance_ = acceptance_;
-  if (begun_++ % kTryAgain == 0)
-    for (double& a : s.acceptance_) a = std::max(a, kUnknown);
+  s.acceptance_ = begun_++ % kTryAgain == 0 ? kHope : kNothing;
   if (model_) s.model_.emplace(*model_, length_limit);
   return s;
 }
@@ -67,12 +70,20 @@ void Speculation::learn(Ask& ask) {
     const std::size_t at = static_cast<std::size_t>(s.proposed_at_) + i;
     if (at >= ask.tokens.size()) break;
     const bool fits = ask.tokens[at] == s.proposed_[i];
-    learn_one(s.acceptance_[s.kind_], fits, 8);
-    learn_one(acceptance_[s.kind_], fits, 64);
+    learn_one(s.acceptance_, s.kind_, fits, kOwn);
+    learn_one(acceptance_, s.kind_, fits, kAll);
     if (!fits) break;
   }
   s.proposed_.clear();
   s.proposed_at_ = static_cast<i64>(ask.tokens.size());
+}
+
+/// The request's own share as far as it has tried, that of all requests for the rest.
+double Speculation::acceptance(const Sequence& s) const {
+  const i64 own = std::min(s.acceptance_.tried[s.kind_], kOwn);
+  return (static_cast<double>(own) * s.acceptance_.share[s.kind_] +
+          static_cast<double>(kOwn - own) * acceptance_.share[s.kind_]) /
+         static_cast<double>(kOwn);
 }
 
 /// Tokens of a draft that can be of use: one token more is chosen behind them, and the last is never run.
@@ -95,7 +106,7 @@ void Speculation::draft(std::span<Ask> asks, i64 budget) {
           static_cast<std::size_t>(ask.sequence->lookup_.matched() - PromptLookup::kShortest);
       length = static_cast<i64>(ask.sequence->proposed_.size());
     }
-    wishes.push_back({ask.sequence->acceptance(), length});
+    wishes.push_back({acceptance(*ask.sequence), length});
   }
   if (budget <= 0) return;
   if (!o_.always && drafting_steps_ == kPlainEvery) {
@@ -137,7 +148,7 @@ void Speculation::rest(std::span<Ask> asks,
     if (wishes[i].most == 0 || lengths[i] > 0) continue;
     s.rest_until_ = static_cast<i64>(asks[i].tokens.size()) + s.rest_;
     s.rest_ = std::min(2 * s.rest_, kLastRest);
-    for (double& a : s.acceptance_) a = std::max(a, kUnknown);
+    s.acceptance_ = kHope;
   }
 }
 

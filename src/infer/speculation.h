@@ -42,14 +42,19 @@ class Speculation {
   /// REQUIRES: check_speculation() took the options, which are not off.
   explicit Speculation(const SpeculationOptions& options);
 
-  /// Shares by kind of draft: a lookup of four tokens fits more often than one of two.
-  using Acceptance = std::array<double, PromptLookup::kLongest - PromptLookup::kShortest + 1>;
+  /// Shares by kind of draft: a lookup of four tokens fits more often than one of two. `tried`: tokens that a
+  /// share is of.
+  struct Acceptance {
+    static constexpr std::size_t kKinds = PromptLookup::kLongest - PromptLookup::kShortest + 1;
+    std::array<double, kKinds> share;
+    std::array<i64, kKinds> tried;
+  };
 
   /// What is known of one request; must be gone before the Speculation is.
   class Sequence {
    public:
     /// The share of drafted tokens that fitted lately, of such drafts as the last one.
-    double acceptance() const { return acceptance_[kind_]; }
+    double acceptance() const { return acceptance_.share[kind_]; }
     /// The request has to wait: gives memory back.
     void pause();
 
@@ -60,7 +65,7 @@ class Speculation {
     std::vector<i32> proposed_;  // behind the first proposed_at_ tokens
     i64 proposed_at_ = 0;
     std::size_t kind_ = 0;  // of the last proposal: by the tokens that a lookup matched
-    Acceptance acceptance_ = {};
+    Acceptance acceptance_;
     i64 rest_ = kFirstRest, rest_until_ = 0;  // in tokens
   };
   /// `length_limit`: tokens that the request may come to.
@@ -80,11 +85,12 @@ class Speculation {
   /// The draft model's; null without one.
   const KvPool* pool() const { return model_ ? &model_->pool() : nullptr; }
 
-  static constexpr i64 kFirstRest = 128, kLastRest = 2048;
+  static constexpr i64 kFirstRest = 32, kLastRest = 2048;
   /// Of so many steps with drafts one runs without, so that it is known what they gain at the time.
   static constexpr i64 kPlainEvery = 32;
 
  private:
+  double acceptance(const Sequence& s) const;
   i64 most(const Ask& ask) const;
   void learn(Ask& ask);
   std::vector<i64> lengths_that_pay(std::span<const DraftWish> wishes, i64 budget) const;

@@ -130,7 +130,7 @@ TEST_F(Speculations, ADraftModelRestsWhenItDoesNotPayAndIsTriedAgain) {
   std::vector<i32> text = {1, 2, 3, 4, 5};
   std::vector<i64> tries, rests;
   Rng rng(4);
-  while (text.size() < 240) {
+  while (text.size() < 60) {
     const i64 T = static_cast<i64>(text.size());
     if (!draft(s, q, text).empty()) {
       if (!tries.empty() && T > tries.back() + 1) rests.push_back(T - tries.back());
@@ -142,6 +142,30 @@ TEST_F(Speculations, ADraftModelRestsWhenItDoesNotPayAndIsTriedAgain) {
   EXPECT_LT(tries.size(), 30u);
   ASSERT_EQ(rests.size(), 1u);
   EXPECT_GE(rests[0], Speculation::kFirstRest);
+}
+
+TEST_F(Speculations, ARequestLearnsFromWhatOthersDrafted) {
+  Speculation s({.speculate = Speculate::model, .draft_model = &m, .max_draft = 1});
+  s.add_time(16, 1.0);
+  s.add_time(32, 1.2);
+  std::vector<Speculation::Sequence> sequences;
+  sequences.reserve(16);
+  for (int i = 0; i < 16; ++i) sequences.push_back(s.begin(1000));
+  std::vector<i32> text = {1, 2, 3, 4, 5};
+  i64 drafted[2] = {0, 0};
+  for (i64& n : drafted) {
+    std::vector<Speculation::Ask> asks;
+    for (auto& q : sequences) asks.push_back({&q, text, 1000, {}});
+    s.draft(asks, 100);
+    i32 wrong = 0;
+    for (const auto& ask : asks) {
+      n += static_cast<i64>(ask.draft.size());
+      if (!ask.draft.empty()) wrong = (ask.draft[0] + 1) % static_cast<i32>(m.config.V);
+    }
+    text.push_back(wrong);
+  }
+  EXPECT_EQ(drafted[0], 16);
+  EXPECT_LE(drafted[1], 1) << "sixteen refusals are enough for all but the one that hopes";
 }
 
 TEST_F(Speculations, OptionsThatMakeNoSenseAreNamed) {
