@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"list", "recipes, models, stages, tasks, formats", pare::cli::list},
     {"help", "options of a stage, or this page", pare::cli::help},
     {"eval", "one task on one model", pare::cli::eval},
+    {"bench", "speed and memory of a model, as shares of this machine's limits", pare::cli::bench},
     {"score", "negative log-likelihood of text or ids", pare::cli::score},
     {"logits", "logits of ids into a safetensors file", pare::cli::logits},
     {"generate", "continue a prompt", pare::cli::generate},

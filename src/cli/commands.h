@@ -7,6 +7,7 @@ int run(int argc, char** argv);
 int plan(int argc, char** argv);
 int list(int argc, char** argv);
 int help(int argc, char** argv);
+int bench(int argc, char** argv);
 int eval(int argc, char** argv);
 int score(int argc, char** argv);
 int logits(int argc, char** argv);

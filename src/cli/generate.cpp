@@ -150,7 +150,7 @@ std::optional<Model> choose_drafts(Arguments& a,
   if (a.draft_model.empty()) return {};
   o.speculate = Speculate::model;
   const std::filesystem::path dir = resolve_model(a.draft_model, store);
-  Model draft = load_model(dir);
+  Model draft = load_model(dir, a.compute);
   check_draft_model(model.config, tokenizer, draft.config, Tokenizer::load_if_any(dir).get());
   return draft;
 }

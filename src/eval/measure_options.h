@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/types.h"
+#include "measure/activations.h"
 #include "measure/measure.h"
 #include "measure/score.h"
 
@@ -42,14 +43,6 @@ inline i64 measure_integer(
 inline double forward_s(const MeasureLoad& load, double tokens) {
   constexpr double kShareOfPeak = 0.4;
   return tokens * 2 * static_cast<double>(load.config.parameters()) / (kShareOfPeak * load.flop_per_s);
-}
-
-/// Bytes of activations of `rows` rows in inference, with `logit_rows` rows of logits and the packed panels
-/// of products.
-inline i64 activation_bytes(const Config& c, i64 rows, i64 logit_rows) {
-  constexpr i64 kPanels = 4'000'000;
-  const i64 bytes = 4 * (rows * (6 * c.D + 2 * c.H * c.E + 2 * c.K * c.E + 3 * c.F) + logit_rows * c.V);
-  return kPanels + bytes + bytes / 10;  // what the allocator rounds up
 }
 
 /// What the measures that score texts take: `limit` problems or documents, in windows.
