@@ -70,7 +70,10 @@ std::optional<i32> Answer::add(std::span<const float> logits) {
   }
   tokens_.push_back(id);
   done_.ids.push_back(id);
-  if (request_.logprobs >= 0) done_.logprobs.push_back(logprobs(logits, id, request_.logprobs));
+  if (request_.logprobs >= 0) {
+    done_.logprobs.push_back(logprobs(logits, id, request_.logprobs));
+    if (request_.on_logprobs) request_.on_logprobs(done_.logprobs.back());
+  }
   if (tokenizer_ && (pattern_ || !request_.stop_strings.empty())) {
     done_.text = tokenizer_->decode(done_.ids);
     if (const std::size_t at = end_of_text(); at != std::string::npos) {

@@ -31,6 +31,8 @@ struct Completion {
 
 /// Called for every new token of a request, as it comes.
 using OnToken = std::function<void(i64 request, i32 id)>;
+/// Called before OnToken with the token's log probabilities, as Completion::logprobs has them.
+using OnLogprobs = std::function<void(const std::vector<TokenLogprob>&)>;
 /// Called once for each request, when it ends.
 using OnDone = std::function<void(i64 request, const Completion&)>;
 
@@ -49,6 +51,7 @@ struct Request {
   i64 logprobs = -1;   // ≥ 0: log probabilities of the tokens and of so many likeliest ones
   std::string client;  // requests of different clients take turns
   OnToken on_token;
+  OnLogprobs on_logprobs;  // when they are asked for
   OnDone on_done;
 };
 
