@@ -1,7 +1,7 @@
 # One library per folder of src/, in order of dependence: each may use the ones before it.
 # tools/check_layers.py reads this very list, so it is written once.
 set(PARE_FOLDERS
-  base tensor ops weights io store text model infer compress train track measure eval stages pipeline cli)
+  base tensor ops weights io store text model infer compress train track measure eval stages pipeline serve cli)
 
 # g++ 12 sees what is not there in std::string and fmt, more so when their headers are precompiled
 # (a stringop-overread in = "text", a restrict in "a" + string).
@@ -65,6 +65,12 @@ endforeach()
 
 # What one folder alone uses.
 target_link_libraries(pare_text PRIVATE simdjson::simdjson PkgConfig::utf8proc PkgConfig::sentencepiece)
+target_link_libraries(pare_serve PRIVATE PkgConfig::httplib)
+# The chat page is an HTML file in the tree and a string in the program.
+file(READ ${CMAKE_SOURCE_DIR}/src/serve/chat_page.html PARE_CHAT_PAGE)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/serve/chat_page.html)
+configure_file(${CMAKE_SOURCE_DIR}/src/serve/chat_page.cpp.in ${CMAKE_BINARY_DIR}/chat_page.cpp @ONLY)
+target_sources(pare_serve PRIVATE ${CMAKE_BINARY_DIR}/chat_page.cpp)
 foreach(folder ops compress)
   target_link_libraries(pare_${folder} PRIVATE Eigen3::Eigen)
   target_compile_definitions(pare_${folder} PRIVATE EIGEN_DONT_PARALLELIZE)
