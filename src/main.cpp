@@ -32,6 +32,7 @@ constexpr Command kCommands[] = {
     {"score", "negative log-likelihood of text or ids", pare::cli::score},
     {"logits", "logits of ids into a safetensors file", pare::cli::logits},
     {"generate", "continue a prompt", pare::cli::generate},
+    {"serve", "answer requests of the OpenAI API over HTTP", pare::cli::serve},
     {"tokenize", "text to ids and back, JSON lines", pare::cli::tokenize},
     {"chat-template", "conversations to text, JSON lines", pare::cli::chat_template},
     {"info", "what a model is: shape, formats, bytes", pare::cli::info},

@@ -12,6 +12,7 @@ int eval(int argc, char** argv);
 int score(int argc, char** argv);
 int logits(int argc, char** argv);
 int generate(int argc, char** argv);
+int serve(int argc, char** argv);
 int tokenize(int argc, char** argv);
 int chat_template(int argc, char** argv);
 int info(int argc, char** argv);

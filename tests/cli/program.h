@@ -83,6 +83,16 @@ class Running {
       ::usleep(2000);
     }
   }
+  /// The first line on stdout, once it is whole; "" when the program ends without one.
+  std::string first_line() {
+    for (;;) {
+      const bool over = ended();
+      const std::string text = read_file(out_);
+      if (const auto end = text.find('\n'); end != std::string::npos) return text.substr(0, end);
+      if (over) return "";
+      ::usleep(2000);
+    }
+  }
   Outcome wait() {
     Outcome o;
     int status = 0;
