@@ -176,5 +176,21 @@ TEST_F(Answers, NoTokenFromLogitsThatAreNaN) {
   EXPECT_STREQ(finish_name(Finish::cancelled), "cancelled");
 }
 
+TEST_F(Answers, LogProbabilitiesAreToldOnceForEachTokenWhenAskedFor) {
+  Request r = request();
+  std::vector<std::vector<TokenLogprob>> told;
+  r.on_logprobs = [&](const std::vector<TokenLogprob>& p) { told.push_back(p); };
+  write(r, "2 + 2");
+  EXPECT_TRUE(told.empty()) << "not asked for";
+  r.logprobs = 1;
+  const Completion done = write(r, "2 + 2");
+  ASSERT_EQ(told.size(), done.ids.size());
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    ASSERT_EQ(told[i].size(), 2u);
+    EXPECT_EQ(told[i][0].id, done.ids[i]);
+    EXPECT_EQ(told[i][0].logprob, done.logprobs[i][0].logprob);
+  }
+}
+
 }  // namespace
 }  // namespace pare
