@@ -95,5 +95,37 @@ TEST_F(Serve, SlipsAreRefused) {
   expect_refused(pare({"serve", root_ / "bare"}), 2, "no tokenizer");
 }
 
+TEST_F(Serve, TheOfficialClientFindsNothingWrong) {
+  copy_of_sums(root_ / "chat");
+  write_file_atomic(root_ / "chat" / "chat_template.jinja",
+                    "{% for m in messages %}Question: {{ m.content }}\nAnswer:{% endfor %}");
+  const auto program = start({"serve",
+                              root_ / "chat",
+                              "--port",
+                              "0",
+                              "--json",
+                              "--threads",
+                              "1",
+                              "--api-key",
+                              "k",
+                              "--max-batch",
+                              "2",
+                              "--max-queue",
+                              "2"});
+  model_ = "chat";
+  const int port = port_of(*program);
+  ASSERT_GT(port, 0);
+  const char* python = std::getenv("PARE_PYTHON");
+  const Outcome o = shell(fmt::format("{} {}/tools/serve_openai_client.py http://127.0.0.1:{} k --chat",
+                                      python ? python : "python3",
+                                      PARE_SOURCE,
+                                      port));
+  if (o.code == 77 || o.code == 127)
+    GTEST_SKIP() << "python3 with the package openai is not here; PARE_PYTHON names an interpreter: " << o.out
+                 << o.err;
+  EXPECT_EQ(o.code, 0) << o.out << o.err;
+  EXPECT_NE(o.out.find("ok errors"), std::string::npos) << o.out;
+}
+
 }  // namespace
 }  // namespace pare
