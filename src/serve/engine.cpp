@@ -53,7 +53,8 @@ void Engine::cancel(i64 id) {
 i64 Engine::drain(double limit_s) {
   std::unique_lock lock(mutex_);
   draining_ = true;
-  const auto all_over = [this] { return outstanding_ == 0; };
+  // In the snapshot too: whoever has drained finds no block in use.
+  const auto all_over = [this] { return outstanding_ == 0 && stats_.running == 0 && stats_.waiting == 0; };
   if (idle_.wait_for(lock, std::chrono::duration<double>(limit_s), all_over)) return 0;
   const i64 left = outstanding_;
   cancel_all_ = true;
