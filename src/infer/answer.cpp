@@ -48,10 +48,13 @@ i64 Answer::length_limit() const {
 
 i32 Answer::choose(std::span<const float> logits) {
   const SamplerOptions& o = request_.sampler;
-  if (!o.has_penalties()) return sample(logits, o, rng_);
-  std::vector<float> penalised(logits.begin(), logits.end());
-  penalise(penalised, o, request_.prompt, done_.ids);
-  return sample(penalised, o, rng_);
+  if (!o.has_penalties() && !request_.json_object) return sample(logits, o, rng_);
+  std::vector<float> changed(logits.begin(), logits.end());
+  if (o.has_penalties()) penalise(changed, o, request_.prompt, done_.ids);
+  if (request_.json_object) request_.json_object->mask(json_, changed);
+  const i32 id = sample(changed, o, rng_);
+  if (request_.json_object) request_.json_object->advance(json_, id);
+  return id;
 }
 
 /// Bytes of the text that belong to the answer, or npos when nothing in it says that it ends.
@@ -83,7 +86,10 @@ std::optional<i32> Answer::add(std::span<const float> logits) {
       return id;
     }
   }
-  if (static_cast<i64>(tokens_.size()) >= length_limit()) end(Finish::length);
+  if (json_.complete())
+    end(Finish::stop);
+  else if (static_cast<i64>(tokens_.size()) >= length_limit())
+    end(Finish::length);
   return id;
 }
 

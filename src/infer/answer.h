@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/regex.h"
+#include "infer/json_constraint.h"
 #include "infer/sampler.h"
 #include "model/config.h"
 #include "text/tokenizer.h"
@@ -48,6 +49,8 @@ struct Request {
   /// -?[\d,.]+\n`, or the answer is cut in the middle; `\\boxed\{[^{}]*\}` has its end within. "" = none;
   /// needs a tokenizer.
   std::string answer_pattern;
+  /// The answer is one JSON object and ends with it; null: no such bound. Log probabilities stay the model's.
+  std::shared_ptr<const JsonVocabulary> json_object;
   i64 logprobs = -1;   // ≥ 0: log probabilities of the tokens and of so many likeliest ones
   std::string client;  // requests of different clients take turns
   OnToken on_token;
@@ -92,6 +95,7 @@ class Answer {
   const Tokenizer* tokenizer_;
   Request request_;
   std::optional<Regex> pattern_;
+  JsonState json_;
   Rng rng_;
   std::vector<i32> tokens_;
   Completion done_;

@@ -123,6 +123,7 @@ HttpReply Api::try_answer(bool chat,
   if (engine_.draining()) throw ApiError(503, "the server is shutting down", "", "shutting_down");
   const json asked = parse_json(body, "the body", 64);
   ApiRequest request = chat ? parse_chat_request(asked, model_) : parse_completion_request(asked, model_);
+  if (request.json_object) request.request.json_object = json_vocabulary();
   const std::string whose = client + "\n" + request.user;
   auto exchange = std::make_unique<Exchange>(engine_, metrics_, std::move(request), whose);
   HttpReply reply;
@@ -145,6 +146,13 @@ HttpReply Api::try_answer(bool chat,
     reply.status = kClientGone;
   }
   return reply;
+}
+
+std::shared_ptr<const JsonVocabulary> Api::json_vocabulary() {
+  std::call_once(json_once_, [this] {
+    json_ = std::make_shared<const JsonVocabulary>(*model_.tokenizer, model_.stop_ids);
+  });
+  return json_;
 }
 
 json Api::model_json() const {

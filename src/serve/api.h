@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,9 +70,12 @@ class Api {
                        const std::string& client,
                        const std::function<bool()>& alive);
   json model_json() const;
+  std::shared_ptr<const JsonVocabulary> json_vocabulary();
 
   const ServedModel& model_;
   const i64 created_;
+  std::once_flag json_once_;
+  std::shared_ptr<const JsonVocabulary> json_;  // made when it is asked for first
   Metrics metrics_;
   Engine engine_;
 };

@@ -36,13 +36,19 @@ void refuse_unsupported(const JsonFields& fields, bool chat) {
     throw wrong_value("modalities", *modalities, "[\"text\"]: this server answers with text only");
   if (!chat && fields.find("messages") && !fields.find("prompt"))
     refuse("messages", "a conversation belongs to /v1/chat/completions");
-  if (const json* format = fields.find("response_format")) {
-    const JsonFields inner(*format);
-    const std::string type = inner.text("type").value_or("");
-    if (type != "text")
-      throw wrong_value(
-          "response_format", *format, "{\"type\":\"text\"}: answers cannot be bound to a format");
-  }
+}
+
+/// Whether the answer is to be a JSON object.
+bool wants_json_object(const JsonFields& fields) {
+  const json* format = fields.find("response_format");
+  if (!format) return false;
+  const json type = format->is_object() ? format->value("type", json()) : json();
+  if (type != "text" && type != "json_object")
+    throw wrong_value(
+        "response_format",
+        *format,
+        "{\"type\":\"text\"} or {\"type\":\"json_object\"}: answers cannot be bound to a schema");
+  return type == "json_object";
 }
 
 std::vector<std::string> stop_strings(const JsonFields& fields) {
@@ -112,6 +118,7 @@ ApiRequest read_common(const JsonFields& fields, const ServedModel& model, bool 
     if (!out.stream) throw wrong_value("stream_options", *options, "nothing where stream is not true");
     out.include_usage = JsonFields(*options).boolean("include_usage").value_or(false);
   }
+  out.json_object = wants_json_object(fields);
   out.user = fields.text("user").value_or("");
   read_sampling(fields, out);
   out.request.stop_ids = model.stop_ids;

@@ -15,6 +15,7 @@ struct ApiRequest {
   std::vector<std::vector<i32>> prompts;  // one, but for completions of several prompts
   i64 n = 1;                              // answers to each
   bool stream = false, include_usage = false;
+  bool json_object = false;     // request.json_object is to be set
   bool has_max_tokens = false;  // else request.max_new_tokens is to be chosen
   u64 seed = 0;                 // the client's, or a fresh one
   std::string user;

@@ -91,6 +91,8 @@ TEST_F(OpenAiRequest, EveryKeyArrives) {
   EXPECT_EQ(r.request.stop_strings, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(r.request.answer_pattern, "x+");
   EXPECT_EQ(r.user, "me");
+  EXPECT_FALSE(r.json_object);
+  EXPECT_TRUE(completion({{"response_format", {{"type", "json_object"}}}}).json_object);
   EXPECT_EQ(chat({{"max_tokens", 3}, {"max_completion_tokens", 4}}).request.max_new_tokens, 4);
   EXPECT_EQ(completion({{"stop", "one"}}).request.stop_strings, std::vector<std::string>{"one"});
   EXPECT_EQ(completion({{"top_k", -1}}).request.sampler.top_k, 0) << "off, as other servers write it";
@@ -144,7 +146,8 @@ TEST_F(OpenAiRequest, WrongTypesAndRangesAreRefusedByName) {
       {"user", {5}},
       {"stop", {5, {""}, "", {"a", 5}, std::vector<std::string>(17, "x")}},
       {"stream_options", {5, {{"include_usage", true}}}},
-      {"response_format", {{{"type", "xml"}}}},
+      {"response_format",
+       {"json_object", {{"type", "xml"}}, {{"type", "json_schema"}, {"json_schema", {{"name", "x"}}}}}},
       {"answer_pattern", {5}},
   };
   for (const auto& [key, values] : wrong)
