@@ -247,8 +247,13 @@ class HttpServer::Impl : public httplib::Server {
                  : ApiError(out.status, fmt::format("the request is not understood (HTTP {})", out.status)));
       call.close = true;
     });
-    set_exception_handler([](const HttpRequest&, HttpResponse& out, std::exception_ptr) {
-      refuse(out, ApiError(500, "the server failed"));
+    set_exception_handler([](const HttpRequest&, HttpResponse& out, const std::exception_ptr& thrown) {
+      try {
+        std::rethrow_exception(thrown);
+      } catch (const std::exception& e) {
+        log_error("{}", e.what());
+      }
+      refuse(out, ApiError(500, "the server failed; its log says why"));
     });
     set_logger([this](const HttpRequest& in, const HttpResponse& out) {
       const int status = call.gone ? kClientGone : out.status;
