@@ -4,7 +4,7 @@
 namespace pare {
 namespace {
 
-using BenchCommand = ProgramTest;
+class BenchCommand : public ProgramTest {};
 
 TEST_F(BenchCommand, PrintsEachCaseBesideTheLimits) {
   const Outcome o = pare(
