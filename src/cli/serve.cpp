@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "measure/machine.h"
-#include "model/load.h"
+#include "model/compute.h"
 #include "serve/http_server.h"
 #include "store/resolve.h"
 
@@ -16,7 +16,7 @@ namespace pare::cli {
 namespace {
 
 struct Arguments {
-  std::string model, name, compute = "exact";
+  std::string model, name, compute = "fast", speculate = "off";
   HttpOptions http;
   EngineOptions engine;
   double kv_gb = 0, drain_s = 30;
@@ -58,7 +58,12 @@ void add_options(CLI::App& app, Arguments& a) {
       ->check(within(0, 86400))
       ->capture_default_str();
   app.add_option("--cors", a.http.cors, "origin whose web pages may call (default: none)");
-  app.add_option("--compute", a.compute, "arithmetic")->check(one_of({"exact", "fast"}));
+  app.add_option("--speculate",
+                 a.speculate,
+                 "lookup: draft what followed the last tokens before; never changes an answer")
+      ->check(one_of({"off", "lookup"}))
+      ->capture_default_str();
+  app.add_option("--compute", a.compute, kComputeHelp)->check(one_of(compute_names()));
 }
 
 std::string name_of(const std::filesystem::path& dir) {
@@ -106,12 +111,13 @@ int serve(int argc, char** argv) {
   if (!parser.parse(argc, argv)) return 0;
   if (const char* key = std::getenv("PARE_API_KEY"); key && a.http.api_key.empty()) a.http.api_key = key;
   const std::filesystem::path dir = resolve_model(a.model, Store(parser.common().store));
-  const Model model = load_model(dir);
+  const Model model = load_model(dir, a.compute);
   SchedulerOptions& s = a.engine.scheduler;
   s.kv_bytes =
       a.kv_gb > 0 ? static_cast<i64>(a.kv_gb * 1e9) : default_kv_bytes(model.config, s.max_sequences);
   const ServedModel what = served(a, dir, model);
   s.model_id = what.name;
+  if (a.speculate == "lookup") s.speculation.speculate = Speculate::lookup;
   a.http.limits.body_bytes = a.max_body_mb << 20;
   // One for every answer that is taken, and some to refuse the others and to look after the server.
   a.http.threads = s.max_sequences + a.engine.max_queue + 32;
