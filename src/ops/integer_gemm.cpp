@@ -12,9 +12,9 @@
 namespace pare {
 namespace {
 
-constexpr i64 kRowsAtOnce = 256;  // of x: their sums stay in the second-level cache
-constexpr i64 kPanels = 4;        // that share a pass over x, when it has many rows
-constexpr i64 kPieceInputs = 512;
+constexpr i64 kRowsAtOnce = 256;          // of x: their sums stay in the second-level cache
+constexpr i64 kPanels = 4;                // that share a pass over x, when it has many rows
+constexpr i64 kPieceInputs = kGemmDepth;  // as the products of floats: sparse weights count their values so
 
 bool is_packed(const IntegerForm& form) { return form.layout != CodeLayout::bytes; }
 

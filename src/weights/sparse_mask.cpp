@@ -7,6 +7,7 @@
 #include "tensor/half.h"
 #include "weights/convert.h"
 #include "weights/formats.h"
+#include "weights/integer_group.h"
 #include "weights/read_options.h"
 #include "weights/sparse_mask_cpu.h"
 
@@ -89,6 +90,7 @@ SparseMaskWeight::SparseMaskWeight(const std::string& where, KeptPlaces places, 
     expect_stored(
         where, ".scales", scales_, {rows()}, is_half(scales_.dtype()) ? scales_.dtype() : DType::f32);
     expect_finite(where, ".scales", scales_);
+    if (type == DType::i8) integer_group_ = integer_group(cols(), cols(), 16);
   } else {
     expect_stored(where, ".values", values_, kept, is_half(type) ? type : DType::f32);
     expect_finite(where, ".values", values_);
@@ -178,6 +180,30 @@ bool SparseMaskWeight::multiply_row(const float* x, i64 n0, i64 n1, float* y, bo
     std::copy_n(sums, count, y + (n - n0));
   }
   return cpu::multiply_sparse_rows(type, rows, 0, x, sums, true, nullptr);
+}
+
+IntegerRows::Codes SparseMaskWeight::integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const {
+  const auto* values = static_cast<const u8*>(values_.raw());
+  const i64 width = k1 - k0;
+  u8 room[KeptPlaces::kRoom], last[kKeptRun + cpu::kReadAhead];
+  for (i64 n = n0; n < n1; ++n)
+    for (i64 k = k0; k < k1; k = KeptPlaces::run_end(k)) {
+      const i64 end = std::min(k1, KeptPlaces::run_end(k));
+      const KeptRun run = places_.run(n, k, end, room);
+      const i64 first = places_.kept_before(n) + run.first;
+      const u8* raw = values + first;
+      if (first + run.count + cpu::kReadAhead > places_.kept()) {
+        std::memcpy(last, raw, static_cast<std::size_t>(run.count));
+        raw = last;
+      }
+      cpu::expand_bytes(run.mask, k - run.base, end - run.base, raw, scratch + (n - n0) * width + (k - k0));
+    }
+  return {scratch, width};
+}
+
+void SparseMaskWeight::integer_scales(i64 n0, i64 n1, float* scales, float*) const {
+  const i64 groups = cols() / integer_group_;
+  for (i64 n = n0; n < n1; ++n, scales += groups) std::fill_n(scales, groups, float_at(scales_, n));
 }
 
 void SparseMaskWeight::each_tensor(

@@ -7,6 +7,7 @@
 // .values i8, or u8 of e4m3 (weights/float_group.h), with .scales f32, bf16 or f16 (N) that a row's values
 // are multiplied by, rounded to the dtype of the scales.
 #pragma once
+#include "ops/integer_gemm.h"
 #include "weights/kept_places.h"
 #include "weights/weight.h"
 
@@ -18,7 +19,7 @@ Weight sparse_mask_weight(const Tensor& w, KeptPattern pattern = KeptPattern::an
 /// The same, in the pattern that takes the fewest bytes.
 Weight smallest_sparse_mask_weight(const Tensor& w);
 
-class SparseMaskWeight final : public WeightFormat {
+class SparseMaskWeight final : public WeightFormat, public IntegerRows {
  public:
   /// `places` made with the same `where`. Throws a user error starting with `where` on wrong shapes or
   /// dtypes, a number of values unlike the number kept, values or scales that are not finite.
@@ -29,6 +30,11 @@ class SparseMaskWeight final : public WeightFormat {
   i64 bytes() const override;
   void decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 stride) const override;
   bool multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const override;
+  /// Of i8 values.
+  const IntegerRows* integer_rows() const override { return integer_group_ ? this : nullptr; }
+  IntegerForm integer_form() const override { return {.group = integer_group_}; }
+  Codes integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const override;
+  void integer_scales(i64 n0, i64 n1, float* scales, float* mins) const override;
   void each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const override;
   json options() const override;
 
@@ -42,6 +48,7 @@ class SparseMaskWeight final : public WeightFormat {
 
   KeptPlaces places_;
   Tensor values_, scales_;
+  i64 integer_group_ = 0;
 };
 
 }  // namespace pare

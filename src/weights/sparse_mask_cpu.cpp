@@ -5,6 +5,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <cstring>
+
 #include "tensor/half.h"
 #include "weights/convert-inl.h"
 #include "weights/expand-inl.h"
@@ -91,6 +93,27 @@ void sparse_rows(
     all([](Row row) HWY_ATTR { return I8Values<>{row.scale}; });
   else
     all([](Row row) HWY_ATTR { return E4m3Values{row.scale}; });
+}
+
+void expand_byte_run(const u8* mask, i64 from, i64 to, const u8* raw, u8* out) {
+  i64 k = from;
+  const auto one = [&] {
+    const bool kept = mask[k / 8] >> (k % 8) & 1;
+    *out++ = kept ? *raw++ : 0;
+    ++k;
+  };
+  while (k < to && k % 8 != 0) one();
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+  for (; k + 8 <= to; k += 8, out += 8) {
+    const u64 kept = mask[k / 8];
+    u64 values;
+    std::memcpy(&values, raw, 8);
+    values = _pdep_u64(values, _pdep_u64(kept, 0x0101010101010101u) * 255);
+    std::memcpy(out, &values, 8);
+    raw += count_bits(static_cast<u32>(kept));
+  }
+#endif
+  while (k < to) one();
 }
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
@@ -241,6 +264,11 @@ namespace pare::cpu {
 
 HWY_EXPORT(sparse_rows);
 HWY_EXPORT(sparse_row_product);
+HWY_EXPORT(expand_byte_run);
+
+void expand_bytes(const u8* mask, i64 from, i64 to, const u8* raw, u8* out) {
+  HWY_DYNAMIC_DISPATCH(expand_byte_run)(mask, from, to, raw, out);
+}
 
 void decode_sparse_rows(
     DType dtype, const SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride) {

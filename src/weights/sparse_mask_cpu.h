@@ -18,6 +18,10 @@ struct SparseRow {
 void decode_sparse_rows(
     DType dtype, const SparseRow* rows, i64 count, i64 from, i64 to, float* dst, i64 stride);
 
+/// out[i] = the next of `raw` where bit from + i of the mask is set, else 0, for i < to − from. Up to
+/// kReadAhead bytes behind those that are used are read.
+void expand_bytes(const u8* mask, i64 from, i64 to, const u8* raw, u8* out);
+
 /// Rows that one call multiplies.
 inline constexpr i64 kSparseRows = 32;
 /// y[r] (+)= Σ_k x[k] · W[r,k] over `depth` ≤ kGemmDepth columns whose mask and values begin at those of the

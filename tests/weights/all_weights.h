@@ -32,6 +32,24 @@ inline Tensor kept_places(i64 N, i64 K) {
   return keep;
 }
 
+/// Values of 8 bits where kept_places() says, or two of every four.
+inline Weight sparse_bytes(i64 N, i64 K, KeptPattern pattern) {
+  const KeptPlaces places = pack_places(kept_places(N, K), pattern);
+  Tensor values = Tensor::empty({places.kept()}, DType::i8);
+  for (i64 i = 0; i < values.count(); ++i) values.data<i8>()[i] = static_cast<i8>(i * 89);
+  return Weight(std::make_shared<SparseMaskWeight>("made", places, values, ref::normal({N}, 25)));
+}
+
+/// MXFP4: scales of powers of two.
+inline Weight four_bit_floats(i64 N, i64 K) {
+  FloatGroupWeight::Parts parts{
+      Tensor::empty({N, K / 2}, DType::u8), Tensor::empty({N, (K + 31) / 32}, DType::u8), {}};
+  for (i64 i = 0; i < parts.codes.count(); ++i) parts.codes.data<u8>()[i] = static_cast<u8>(i * 37);
+  for (i64 i = 0; i < parts.scales.count(); ++i) parts.scales.data<u8>()[i] = static_cast<u8>(120 + i % 7);
+  return Weight(std::make_shared<FloatGroupWeight>(
+      "made", N, K, FloatGroupOptions{MiniFloat::e2m1, BlockScale::e8m0, 1, 32, DType::f32}, parts));
+}
+
 /// Low-rank parts: with and without row factors, over dense, packed, and another low-rank weight.
 inline std::vector<Weight> low_rank_weights(const Tensor& w) {
   const i64 N = w.dim(0), K = w.dim(1);
@@ -68,7 +86,10 @@ inline std::vector<Weight> all_weights(i64 N, i64 K) {
     all.push_back(sparse_int_weight(integers, kept_places(N, K)));
     if (K % 4 == 0) all.push_back(sparse_int_weight(integers, kept_places(N, K), KeptPattern::two_of_four));
   }
+  all.push_back(sparse_bytes(N, K, KeptPattern::any));
+  if (K % 4 == 0) all.push_back(sparse_bytes(N, K, KeptPattern::two_of_four));
   all.push_back(float_rows(N, K));
+  if (K % 2 == 0) all.push_back(four_bit_floats(N, K));
   for (const GgmlType type : ggml_packed_types())
     if (K % ggml_type_info(type).values == 0) all.push_back(quantize_ggml_block(w, type));
   for (const Weight& sum : low_rank_weights(w)) all.push_back(sum);

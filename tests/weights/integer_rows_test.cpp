@@ -66,8 +66,9 @@ TEST(IntegerRows, StandForTheDecodedWeights) {
 TEST(IntegerRows, EveryFormatThatCanHasThem) {
   for (const Weight& w : all_weights(4, 512)) {
     const std::string format = low_rank_of(w) ? "low_rank" : w.format().options().value("format", "");
-    const bool expected =
-        format == "int_group" || format == "codebook4" || format == "int8_row" || format == "ggml_block";
+    const bool expected = format == "int_group" || format == "codebook4" || format == "int8_row" ||
+                          format == "ggml_block" || w.format().name() == "sparse_int8_row" ||
+                          w.format().name() == "sparse24_int8_row" || w.format().name() == "mxfp4";
     EXPECT_EQ(w.format().integer_rows() != nullptr, expected) << w.format().name();
   }
   // A short last group, and inputs in an order of their own, have none.
