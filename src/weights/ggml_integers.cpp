@@ -24,11 +24,27 @@ u32 u32_at(const u8* at) {
   return bits;
 }
 
+/// Eight bytes at once: (each >> shift) & mask, a mask of one byte that leaves nothing of its neighbour.
+u64 fields(const u8* at, i64 shift, u64 mask) {
+  u64 bytes;
+  std::memcpy(&bytes, at, 8);
+  return bytes >> shift & mask * 0x0101010101010101u;
+}
+
+/// words[i] = word(8·i), eight codes each.
+template <i64 kWords, class Word>
+void each_word(u8* out, const Word& word) {
+  for (i64 i = 0; i < kWords; ++i) {
+    const u64 codes = word(8 * i);
+    std::memcpy(out + 8 * i, &codes, 8);
+  }
+}
+
 void q4_k_unit(const u8* b, i64 j, u8* out) {
   const u8* codes = b + 16 + j / 2 * 32;
-  const int shift = static_cast<int>(j % 2) * 4;
-  for (i64 i = 0; i < 16; ++i)
-    out[i] = static_cast<u8>((codes[i] >> shift & 15) | (codes[i + 16] >> shift & 15) << 4);
+  const i64 shift = j % 2 * 4;
+  each_word<2>(out,
+               [&](i64 i) { return fields(codes + i, shift, 15) | fields(codes + 16 + i, shift, 15) << 4; });
 }
 
 /// Nibbles of 16 bytes with the fifth bits in a word.
@@ -36,51 +52,32 @@ void five_bit_unit(const u8* nibbles, u32 high, u8* out) {
   each_code(out, [&](i64 i) { return (nibbles[i % 16] >> (i / 16 * 4) & 15) | (high >> i & 1) << 4; });
 }
 
-void unit(GgmlType type, const u8* b, i64 j, u8* out) {
-  const int two_bits = static_cast<int>(j % 4) * 2, four_bits = static_cast<int>(j % 2) * 4,
-            bit = static_cast<int>(j);
-  switch (type) {
-    case GgmlType::q4_0:
-    case GgmlType::iq4_nl:
-      std::memcpy(out, b + 2, 16);
-      return;
-    case GgmlType::q4_1:
-      std::memcpy(out, b + 4, 16);
-      return;
-    case GgmlType::q8_0:
-      std::memcpy(out, b + 2, 32);
-      return;
-    case GgmlType::q5_0:
-      return five_bit_unit(b + 6, u32_at(b + 2), out);
-    case GgmlType::q5_1:
-      return five_bit_unit(b + 8, u32_at(b + 4), out);
-    case GgmlType::q2_k: {
-      const u8* codes = b + 16 + j / 4 * 32;
-      return each_code(out, [&](i64 i) { return codes[i] >> two_bits & 3; });
-    }
-    case GgmlType::q3_k: {
-      const u8* codes = b + 32 + j / 4 * 32;
-      return each_code(out, [&](i64 i) { return (codes[i] >> two_bits & 3) | (b[i] >> bit & 1) << 2; });
-    }
-    case GgmlType::q4_k:
-      return q4_k_unit(b, j, out);
-    case GgmlType::q5_k: {
-      const u8* codes = b + 48 + j / 2 * 32;
-      return each_code(out,
-                       [&](i64 i) { return (codes[i] >> four_bits & 15) | (b[16 + i] >> bit & 1) << 4; });
-    }
-    case GgmlType::q6_k: {
-      const i64 r = j % 4;
-      const u8 *low = b + j / 4 * 64 + r % 2 * 32, *high = b + 128 + j / 4 * 32;
-      const int low_shift = static_cast<int>(r / 2) * 4;
-      return each_code(out,
-                       [&](i64 i) { return (low[i] >> low_shift & 15) | (high[i] >> two_bits & 3) << 4; });
-    }
-    case GgmlType::f32:
-    case GgmlType::f16:
-    case GgmlType::bf16:
-      throw bug("a dense type has no codes");
+/// A row's inputs from k0 to k1.
+struct RowPart {
+  const u8* row;
+  i64 k0, k1;
+};
+
+/// unit(block, j, out) for each unit; kBytes is what it writes.
+template <i64 kBytes, class Unit>
+void each_unit(const GgmlTypeInfo& info, const RowPart& p, u8* codes, const Unit& unit) {
+  const i64 units = info.values / kUnit;
+  const u8* block = p.row + p.k0 / info.values * info.bytes;
+  i64 j = p.k0 % info.values / kUnit;
+  for (i64 k = p.k0; k < p.k1; k += kUnit, codes += kBytes) {
+    unit(block, j, codes);
+    if (++j < units) continue;
+    j = 0;
+    block += info.bytes;
   }
+}
+
+/// Codes that lie together in each block.
+template <i64 kBytes>
+void copy_units(const GgmlTypeInfo& info, const RowPart& p, i64 at, u8* codes) {
+  const u8* block = p.row + p.k0 / kUnit * info.bytes + at;
+  for (i64 k = p.k0; k < p.k1; k += kUnit, codes += kBytes, block += info.bytes)
+    std::memcpy(codes, block, kBytes);
 }
 
 /// f16 values at `at` of every block of a row.
@@ -133,9 +130,50 @@ IntegerForm ggml_integer_form(GgmlType type) {
 
 void ggml_integer_codes(GgmlType type, const u8* row, i64 k0, i64 k1, u8* codes) {
   const GgmlTypeInfo& info = ggml_type_info(type);
-  const i64 step = is_halves(type) ? kUnit / 2 : kUnit;
-  for (i64 k = k0; k < k1; k += kUnit, codes += step)
-    unit(type, row + k / info.values * info.bytes, k % info.values / kUnit, codes);
+  const RowPart p{row, k0, k1};
+  const auto bytes = [&](const auto& unit) { each_unit<kUnit>(info, p, codes, unit); };
+  switch (type) {
+    case GgmlType::q4_0:
+    case GgmlType::iq4_nl:
+      return copy_units<kUnit / 2>(info, p, 2, codes);
+    case GgmlType::q4_1:
+      return copy_units<kUnit / 2>(info, p, 4, codes);
+    case GgmlType::q8_0:
+      return copy_units<kUnit>(info, p, 2, codes);
+    case GgmlType::q4_k:
+      return each_unit<kUnit / 2>(info, p, codes, q4_k_unit);
+    case GgmlType::q5_0:
+      return bytes([](const u8* b, i64, u8* out) { five_bit_unit(b + 6, u32_at(b + 2), out); });
+    case GgmlType::q5_1:
+      return bytes([](const u8* b, i64, u8* out) { five_bit_unit(b + 8, u32_at(b + 4), out); });
+    case GgmlType::q2_k:
+      return bytes([](const u8* b, i64 j, u8* out) {
+        const u8* from = b + 16 + j / 4 * 32;
+        each_word<4>(out, [&](i64 i) { return fields(from + i, j % 4 * 2, 3); });
+      });
+    case GgmlType::q3_k:
+      return bytes([](const u8* b, i64 j, u8* out) {
+        const u8* from = b + 32 + j / 4 * 32;
+        each_word<4>(out, [&](i64 i) { return fields(from + i, j % 4 * 2, 3) | fields(b + i, j, 1) << 2; });
+      });
+    case GgmlType::q5_k:
+      return bytes([](const u8* b, i64 j, u8* out) {
+        const u8* from = b + 48 + j / 2 * 32;
+        each_word<4>(out,
+                     [&](i64 i) { return fields(from + i, j % 2 * 4, 15) | fields(b + 16 + i, j, 1) << 4; });
+      });
+    case GgmlType::q6_k:
+      return bytes([](const u8* b, i64 j, u8* out) {
+        const i64 r = j % 4;
+        const u8 *low = b + j / 4 * 64 + r % 2 * 32, *high = b + 128 + j / 4 * 32;
+        each_word<4>(out,
+                     [&](i64 i) { return fields(low + i, r / 2 * 4, 15) | fields(high + i, 2 * r, 3) << 4; });
+      });
+    case GgmlType::f32:
+    case GgmlType::f16:
+    case GgmlType::bf16:
+      throw bug("a dense type has no codes");
+  }
 }
 
 void ggml_integer_scales(GgmlType type, const u8* row, i64 K, float* scales, float* mins) {
