@@ -94,12 +94,10 @@ std::string table(const std::vector<Case>& cases) {
 /// The cases that fit the model's positions; the others are named on stderr.
 std::vector<SpeedOptions> cases_of(const Arguments& a, const Config& c) {
   std::vector<SpeedOptions> cases;
+  std::vector<i64> left_out;
   for (const i64 prompt : a.prompts) {
     if (prompt + a.new_tokens > c.max_positions) {
-      log_warning("left out: a prompt of {} and {} new tokens; the model takes {} in all",
-                  prompt,
-                  a.new_tokens,
-                  c.max_positions);
+      left_out.push_back(prompt);
       continue;
     }
     for (const i64 batch : a.batches) cases.push_back({prompt, a.new_tokens, batch, a.repeats});
@@ -107,6 +105,11 @@ std::vector<SpeedOptions> cases_of(const Arguments& a, const Config& c) {
   if (cases.empty())
     throw user_error("bench: nothing fits the {} positions of this model; ask for a shorter --prompt",
                      c.max_positions);
+  for (const i64 prompt : left_out)
+    log_warning("left out: a prompt of {} and {} new tokens; the model takes {} in all",
+                prompt,
+                a.new_tokens,
+                c.max_positions);
   return cases;
 }
 

@@ -56,18 +56,19 @@ TEST_F(Serve, ASignalLetsAnAnswerBeFinished) {
 }
 
 TEST_F(Serve, WithoutTimeToFinishItEndsAllTheSame) {
-  const auto program = serve({"--drain-s", "0"});
+  // One after the other: most of them are waiting when the signal comes, however fast the machine is.
+  const auto program = serve({"--drain-s", "0", "--max-batch", "1"});
   const int port = port_of(*program);
   ASSERT_GT(port, 0);
   Socket s(port);
   const json body = {
-      {"prompt", kPrompt}, {"temperature", 2}, {"seed", 1}, {"max_tokens", 450}, {"stream", true}};
+      {"prompt", kPrompt}, {"temperature", 2}, {"n", 32}, {"max_tokens", 450}, {"stream", true}};
   s.send(http_request("POST", "/v1/completions", body.dump()));
   s.read_until("data: ");
   program->send(SIGTERM);
   const Outcome o = program->wait();
   expect_done(o);
-  EXPECT_NE(o.err.find("1 answers were not finished"), std::string::npos) << o.err;
+  EXPECT_NE(o.err.find(" answers were not finished"), std::string::npos) << o.err;
 }
 
 TEST_F(Serve, TheKeyMayComeFromTheEnvironmentAndAPortThatIsTakenIsRefused) {

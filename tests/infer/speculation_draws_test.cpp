@@ -25,8 +25,9 @@ Model toy(u64 seed) {
                                      {"tie_word_embeddings", false}},
                                 "the toy model");
   Params params = zero_params(c);
-  Rng rng(seed);
+  u64 stream = 0;
   each_param(params, c, [&](const std::string& name, auto& member, const Shape&) {
+    Rng rng(seed, ++stream);
     const bool norm = name.find("norm") != std::string::npos;
     Tensor values = f32_of(member);
     for (i64 i = 0; i < values.count(); ++i)
