@@ -152,7 +152,7 @@ Codebook4Weight::Codebook4Weight(
     const std::string& where, i64 rows, i64 cols, const Codebook4Options& options, Parts parts)
     : rows_(rows), cols_(cols), options_(options), parts_(std::move(parts)) {
   check_block(where, options.block);
-  integer_group_ = integer_group(options.block, cols, 32);
+  if (cols % options.block == 0) integer_group_ = integer_group(options.block, cols, 32);
   const i64 count = rows * cols, B = blocks_of(count, options.block);
   expect_stored(where, ".codes", parts_.codes, {(count + 1) / 2}, DType::u8);
   if (!options.double_quantized) {
@@ -228,7 +228,7 @@ void Codebook4Weight::integer_scales(i64 n0, i64 n1, float* scales, float*) cons
             parts = options_.block / integer_group_;
   read_absmax(n0 * blocks, count, scales);
   for (i64 b = 0; b < count; ++b) scales[b] *= 1.0f / integer_steps(options_.code);
-  repeat_scales(count * parts, parts, scales);
+  repeat_scales(n1 - n0, blocks, cols_ / integer_group_, parts, scales);
 }
 
 void Codebook4Weight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -156,7 +156,7 @@ void FloatGroupWeight::integer_scales(i64 n0, i64 n1, float* scales, float*) con
   const i64 blocks = parts_.scales.dim(1), count = (n1 - n0) * blocks, parts = block_cols() / integer_group_;
   read_scales(n0 * blocks, count, scales);
   for (i64 b = 0; b < count; ++b) scales[b] *= 0.5f;
-  repeat_scales(count * parts, parts, scales);
+  repeat_scales(n1 - n0, blocks, cols_ / integer_group_, parts, scales);
 }
 
 void FloatGroupWeight::each_tensor(

@@ -253,7 +253,8 @@ IntegerRows::Codes IntGroupWeight::integer_codes(i64 n0, i64 n1, i64 k0, i64 k1,
 }
 
 void IntGroupWeight::integer_scales(i64 n0, i64 n1, float* scales, float* mins) const {
-  const i64 first = n0 * groups_, count = (n1 - n0) * groups_, parts = group_ / integer_group_;
+  const i64 first = n0 * groups_, count = (n1 - n0) * groups_, groups = cols_ / integer_group_,
+            parts = group_ / integer_group_;
   widen(scales_, first, count, scales);
   if (mins) {
     thread_local std::vector<u8> zeros;
@@ -265,9 +266,9 @@ void IntGroupWeight::integer_scales(i64 n0, i64 n1, float* scales, float* mins) 
         ++i;
       }
     }
-    repeat_scales(count * parts, parts, mins);
+    repeat_scales(n1 - n0, groups_, groups, parts, mins);
   }
-  repeat_scales(count * parts, parts, scales);
+  repeat_scales(n1 - n0, groups_, groups, parts, scales);
 }
 
 void IntGroupWeight::each_tensor(const std::function<void(const std::string&, const Tensor&)>& visit) const {

@@ -76,6 +76,7 @@ inline std::vector<Weight> all_weights(i64 N, i64 K) {
   for (const int bits : {2, 3, 4, 5, 8})
     for (const bool symmetric : {true, false}) all.push_back(quantize_int_group(w, {bits, 32, symmetric}));
   all.push_back(quantize_int_group(w, {4, 0, true}));
+  all.push_back(quantize_int_group(w, {4, 128, false}));
   for (const Code4 code : {Code4::nf4, Code4::fp4})
     for (const bool twice : {false, true}) all.push_back(quantize_codebook4(w, {code, 64, twice}));
   all.push_back(sparse_mask_weight(sparse));

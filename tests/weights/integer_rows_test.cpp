@@ -44,7 +44,7 @@ Tensor made_of_integers(const IntegerRows& rows, i64 N, i64 K) {
 
 TEST(IntegerRows, StandForTheDecodedWeights) {
   i64 formats = 0;
-  for (const auto& [N, K] : std::vector<std::pair<i64, i64>>{{10, 64}, {7, 512}, {9, 768}})
+  for (const auto& [N, K] : std::vector<std::pair<i64, i64>>{{10, 64}, {7, 512}, {9, 768}, {5, 96}})
     for (const Weight& w : all_weights(N, K)) {
       const IntegerRows* rows = w.format().integer_rows();
       if (!rows) continue;
@@ -71,7 +71,13 @@ TEST(IntegerRows, EveryFormatThatCanHasThem) {
                           w.format().name() == "sparse24_int8_row" || w.format().name() == "mxfp4";
     EXPECT_EQ(w.format().integer_rows() != nullptr, expected) << w.format().name();
   }
-  // A short last group, and inputs in an order of their own, have none.
+  // A short last group that the others' parts fit.
+  EXPECT_EQ(
+      dynamic_cast<const IntGroupWeight&>(quantize_int_group(ref::normal({4, 192}, 1), {4, 128}).format())
+          .integer_form()
+          .group,
+      64);
+  // Another short last group, and inputs in an order of their own, have none.
   EXPECT_EQ(quantize_int_group(ref::normal({4, 80}, 1), {4, 64}).format().integer_rows(), nullptr);
   EXPECT_EQ(quantize_codebook4(ref::normal({4, 96}, 1), {Code4::nf4, 64}).format().integer_rows(), nullptr);
   // A whole row is taken in pieces.
