@@ -5,8 +5,8 @@
 namespace pare {
 
 /// Inputs that integer products take together, where every `block` inputs of a row of K share a scale (the
-/// last ones may be fewer): the largest part of a block, up to 128, that a row is a multiple of. A multiple of
-/// `step` (16 or 32); 0 where there is none.
+/// last ones may be fewer): the largest part of a block, up to 128, that a row is a multiple of. A multiple
+/// of `step` (16 or 32); 0 where there is none.
 inline i64 integer_group(i64 block, i64 K, i64 step) {
   for (i64 group = block < 128 ? block : 128; group >= step; --group)
     if (group % step == 0 && block % group == 0 && K % group == 0) return group;
