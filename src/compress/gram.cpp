@@ -165,7 +165,7 @@ void CrossGram::add(const std::string& what, const Tensor& x, const Tensor& chan
   const Tensor others = weights.defined() ? weighted(changed, weights) : changed;
   multiply(K, K, T, {rows.f32(), K, Layout::transposed}, {others.f32(), K}, scratch_.f32(), K, Result::write);
   parallel_rows(K, 16, [&](i64 begin, i64 end) {
-    for (i64 i = begin * K; i < end * K; ++i) sums_.data<double>()[i] += scratch_.f32()[i];
+    for (i64 i = begin * K_; i < end * K_; ++i) sums_.data<double>()[i] += scratch_.f32()[i];
   });
 }
 

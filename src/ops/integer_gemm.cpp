@@ -48,9 +48,8 @@ class Product {
           const IntegerForm& form,
           const IntegerRows& b,
           const RoundedRows& x,
-          i64 M,
           i64 N)
-      : kernels_(kernels), form_(form), b_(b), x_(x), M_(M), N_(N) {
+      : kernels_(kernels), form_(form), b_(b), x_(x), N_(N) {
     piece_ = std::max<i64>(1, kPieceInputs / form.group);
   }
 
@@ -176,7 +175,7 @@ class Product {
   const IntegerForm& form_;
   const IntegerRows& b_;
   const RoundedRows& x_;
-  i64 M_, N_, piece_;
+  i64 N_, piece_;
   decltype(cpu::GemmKernels::transpose) turn_ = cpu::gemm_kernels().transpose;
 };
 
@@ -199,7 +198,7 @@ void integer_gemm(i64 M,
     throw bug("integer_gemm: K = {}, group = {}", K, form.group);
   const cpu::IntegerKernels kernels = cpu::integer_kernels();
   const RoundedRows rounded = round_rows(kernels, form, M, K, x, ldx);
-  const Product product(kernels, form, b, rounded, M, N);
+  const Product product(kernels, form, b, rounded, N);
   const i64 NR = kernels.NR, panels = (N + NR - 1) / NR;
   const i64 at_once = M <= kernels.MR ? 1 : kPanels;
 
