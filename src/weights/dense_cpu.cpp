@@ -23,6 +23,22 @@ class DenseRows {
     for (i64 r = 0; r < 8; ++r) rows_[r] = w + std::min(n + r, last) * K;
   }
   HWY_INLINE const T* at(i64 r, i64 k) const { return rows_[r] + k; }
+  /// Words as they lie.
+  HWY_INLINE void load(i64 k, __m256i* v) const {
+    constexpr i64 kHalf = 16 / sizeof(T);  // inputs of four words
+#pragma GCC unroll 4
+    for (i64 r = 0; r < 4; ++r) {
+      v[r] = two_rows(at(r, k), at(r + 4, k));
+      v[4 + r] = two_rows(at(r, k + kHalf), at(r + 4, k + kHalf));
+    }
+  }
+
+ protected:
+  template <class ToFloat>
+  void tail_by(const ToFloat& to_float, i64 k, i64 count, float* out) const {
+    for (i64 r = 0; r < 8; ++r)
+      for (i64 i = 0; i < count; ++i) out[32 * r + i] = to_float(at(r, k)[i]);
+  }
 
  private:
   const T* rows_[8];
@@ -32,15 +48,8 @@ struct F32Rows : DenseRows<float> {
   using DenseRows::DenseRows;
   static constexpr bool kPairs = false;
   static constexpr i64 kBlocks = 2;
-  HWY_INLINE void load(i64 k, __m256i* v) const {
-#pragma GCC unroll 4
-    for (i64 r = 0; r < 4; ++r) {
-      v[r] = two_rows(at(r, k), at(r + 4, k));
-      v[4 + r] = two_rows(at(r, k + 4), at(r + 4, k + 4));
-    }
-  }
   void tail(i64 k, i64 count, float* out) const {
-    for (i64 r = 0; r < 8; ++r) std::copy_n(at(r, k), count, out + 32 * r);
+    tail_by([](float x) { return x; }, k, count, out);
   }
 };
 
@@ -48,17 +57,7 @@ struct Bf16Rows : DenseRows<u16> {
   using DenseRows::DenseRows;
   static constexpr bool kPairs = true;
   static constexpr i64 kBlocks = 2;
-  HWY_INLINE void load(i64 k, __m256i* v) const {
-#pragma GCC unroll 4
-    for (i64 r = 0; r < 4; ++r) {
-      v[r] = two_rows(at(r, k), at(r + 4, k));
-      v[4 + r] = two_rows(at(r, k + 8), at(r + 4, k + 8));
-    }
-  }
-  void tail(i64 k, i64 count, float* out) const {
-    for (i64 r = 0; r < 8; ++r)
-      for (i64 i = 0; i < count; ++i) out[32 * r + i] = bf16_to_f32(at(r, k)[i]);
-  }
+  void tail(i64 k, i64 count, float* out) const { tail_by(bf16_to_f32, k, count, out); }
 };
 
 struct F16Rows : DenseRows<u16> {
@@ -72,10 +71,7 @@ struct F16Rows : DenseRows<u16> {
       v[4 + r] = four_each(at(r, k + 4), at(r + 4, k + 4));
     }
   }
-  void tail(i64 k, i64 count, float* out) const {
-    for (i64 r = 0; r < 8; ++r)
-      for (i64 i = 0; i < count; ++i) out[32 * r + i] = f16_to_f32(at(r, k)[i]);
-  }
+  void tail(i64 k, i64 count, float* out) const { tail_by(f16_to_f32, k, count, out); }
 
  private:
   static HWY_INLINE __m256i four_each(const u16* row, const u16* fourth_below) {

@@ -107,12 +107,8 @@ i64 FloatGroupWeight::bytes() const {
 
 void FloatGroupWeight::read_scales(i64 first, i64 count, float* to) const {
   const Tensor& scales = parts_.scales;
-  if (scales.dtype() == DType::f32) {
-    std::copy_n(scales.f32() + first, count, to);
-  } else if (scales.dtype() == DType::bf16) {
-    bf16_to_f32(scales.data<u16>() + first, count, to);
-  } else if (scales.dtype() == DType::f16) {
-    f16_to_f32(scales.data<u16>() + first, count, to);
+  if (options_.scale == BlockScale::real) {
+    widen(scales, first, count, to);
   } else if (options_.scale == BlockScale::e8m0) {
     for (i64 i = 0; i < count; ++i) to[i] = e8m0_value(scales.data<u8>()[first + i]);
   } else {

@@ -183,19 +183,15 @@ bool SparseMaskWeight::multiply_row(const float* x, i64 n0, i64 n1, float* y, bo
 }
 
 IntegerRows::Codes SparseMaskWeight::integer_codes(i64 n0, i64 n1, i64 k0, i64 k1, u8* scratch) const {
-  const auto* values = static_cast<const u8*>(values_.raw());
   const i64 width = k1 - k0;
-  u8 room[KeptPlaces::kRoom], last[kKeptRun + cpu::kReadAhead];
+  u8 room[KeptPlaces::kRoom];
+  RunEnds ends(values_, places_.kept());
   for (i64 n = n0; n < n1; ++n)
     for (i64 k = k0; k < k1; k = KeptPlaces::run_end(k)) {
       const i64 end = std::min(k1, KeptPlaces::run_end(k));
       const KeptRun run = places_.run(n, k, end, room);
-      const i64 first = places_.kept_before(n) + run.first;
-      const u8* raw = values + first;
-      if (first + run.count + cpu::kReadAhead > places_.kept()) {
-        std::memcpy(last, raw, static_cast<std::size_t>(run.count));
-        raw = last;
-      }
+      ends.reset();
+      const u8* raw = ends.readable(places_.kept_before(n) + run.first, run.count);
       cpu::expand_bytes(run.mask, k - run.base, end - run.base, raw, scratch + (n - n0) * width + (k - k0));
     }
   return {scratch, width};
