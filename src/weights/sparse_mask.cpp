@@ -125,29 +125,19 @@ void SparseMaskWeight::decode(i64 n0, i64 n1, i64 k0, i64 k1, float* dst, i64 st
 
 /// At most kRowsAtOnce rows of columns that lie in one run.
 void SparseMaskWeight::decode_run(i64 n0, i64 n1, i64 k, i64 end, float* dst, i64 stride) const {
-  const DType type = values_.dtype();
-  const i64 width = dtype_bytes(type), kept = places_.kept(), rows = n1 - n0;
-  const auto* values = static_cast<const u8*>(values_.raw());
+  const i64 rows = n1 - n0;
   const bool scaled = scales_.defined();
   u8 rooms[kRowsAtOnce][KeptPlaces::kRoom];
   cpu::SparseRow of_rows[kRowsAtOnce];
-  i64 base = k, inside = 0;  // rows behind whose values kReadAhead more may be read
+  RunEnds ends(values_, places_.kept());
+  i64 base = k;
   for (i64 r = 0; r < rows; ++r) {
     const KeptRun run = places_.run(n0 + r, k, end, rooms[r]);
-    const i64 first = places_.kept_before(n0 + r) + run.first;
-    of_rows[r] = {values + first * width, run.mask, scaled ? float_at(scales_, n0 + r) : 1.0f};
+    const u8* raw = ends.readable(places_.kept_before(n0 + r) + run.first, run.count);
+    of_rows[r] = {raw, run.mask, scaled ? float_at(scales_, n0 + r) : 1.0f};
     base = run.base;
-    if (first + (end - k) + cpu::kReadAhead <= kept) inside = r + 1;
   }
-  cpu::decode_sparse_rows(type, of_rows, inside, k - base, end - base, dst, stride);
-  for (i64 r = inside; r < rows; ++r) {
-    alignas(16) u8 last[(kKeptRun + cpu::kReadAhead) * sizeof(float)];
-    const auto* from = static_cast<const u8*>(of_rows[r].raw);
-    const i64 bytes = std::min<i64>(values + kept * width - from, (end - k) * width);
-    std::memcpy(last, from, static_cast<std::size_t>(bytes));
-    of_rows[r].raw = last;
-    cpu::decode_sparse_rows(type, of_rows + r, 1, k - base, end - base, dst + r * stride, stride);
-  }
+  cpu::decode_sparse_rows(values_.dtype(), of_rows, rows, k - base, end - base, dst, stride);
 }
 
 bool SparseMaskWeight::multiply_row(const float* x, i64 n0, i64 n1, float* y, bool add) const {

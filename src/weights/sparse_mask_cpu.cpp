@@ -141,13 +141,7 @@ class ExpandedRows {
     }
   }
   void tail(i64 k, i64 count, float* out) const {
-    for (i64 r = 0; r < 8; ++r) {
-      const Raw* raw = raw_[r];
-      for (i64 i = 0; i < count; ++i) {
-        const bool kept = mask_[r][(k + i) / 8] >> ((k + i) % 8) & 1;
-        out[32 * r + i] = values_[r].one(kept ? one_raw(values_[r], raw++) : 0);
-      }
-    }
+    for (i64 r = 0; r < 8; ++r) expand(values_[r], mask_[r], k, k + count, raw_[r], out + 32 * r);
   }
 
  private:
@@ -199,11 +193,7 @@ class PairedRows {
     }
   }
   void tail(i64 k, i64 count, float* out) const {
-    for (i64 r = 0; r < 8; ++r) {
-      const u16* raw = raw_[r];
-      for (i64 i = 0; i < count; ++i)
-        out[32 * r + i] = mask_[r][(k + i) / 8] >> ((k + i) % 8) & 1 ? pare::bf16_to_f32(*raw++) : 0.0f;
-    }
+    for (i64 r = 0; r < 8; ++r) expand(Bf16Values{}, mask_[r], k, k + count, raw_[r], out + 32 * r);
   }
 
  private:
